@@ -1,0 +1,251 @@
+"""The backward sweep: cotangents carried from outputs to the leaves, or to chosen nodes.
+
+Cotangents live in a dict while the sweep runs. Without `create_graph` the rules see bare arrays, through an interpreter
+that only looks kernels up; with it they see Tensors and everything they do is recorded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..backends import Backend
+from .errors import show_location
+from .graph import GraphError, Leaf, Node, Output, descending, leading_to
+from .primitive import Plan, Primitive
+from .state import enable_grad, interpreter, no_grad, state
+from .tensor import Tensor
+
+
+class Bare:
+    """The interpreter for rules on bare arrays: an op is its kernel, nothing is wrapped or recorded."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def __call__(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        backend = self.backend
+        kernel = backend._table.get(prim.name) or backend.kernel(prim.name, prim.forward, prim.takes_xp)
+        if prim.statics and len(params) != len(prim.statics):
+            params = {**prim.defaults, **params}
+        value = kernel(*args, **params)
+        if prim.outputs == 1 and type(value) is not backend.array_type:
+            return backend.asarray(value)
+        return value
+
+
+def sweep(
+    roots: Sequence[tuple[Node, Any]],
+    wanted: Sequence[Node] | None = None,
+    *,
+    create_graph: bool = False,
+    retain_graph: bool = False,
+) -> dict[Node, Any]:
+    """Carry cotangents back from `roots`.
+
+    Parameters
+    ----------
+    roots : pairs (node, cotangent); cotangents are Tensors with `create_graph`, else arrays.
+    wanted : the nodes whose cotangents are asked for; None for all leaves.
+    create_graph : record the sweep itself, so that its results can be differentiated.
+    retain_graph : keep the residuals for another sweep; otherwise each is dropped as soon as it is used.
+
+    Returns
+    -------
+    node -> cotangent, for every wanted node that was reached.
+    """
+    order = descending(node for node, _ in roots)
+    targets = None if wanted is None else set(wanted)
+    needed = None if targets is None else leading_to(order, targets)
+    cotangents: dict[Node, Any] = {}
+    for node, g in roots:
+        previous = cotangents.get(node)
+        cotangents[node] = g if previous is None else previous + g
+    found: dict[Node, Any] = {}
+    run = _Run(create_graph, retain_graph, cotangents, needed)
+    with enable_grad() if create_graph else no_grad(), contextlib.ExitStack() as stack:
+        if not create_graph:
+            stack.enter_context(interpreter(state.apply))  # restores the caller's interpreter at the end
+        for node in order:
+            g = cotangents.pop(node, None)
+            if g is None or (needed is not None and node not in needed):
+                continue
+            if node.hooks is not None:
+                g = run.hooked(node, g)
+            if targets is None:
+                if node.plan is None:
+                    found[node] = g
+                    continue
+            elif node in targets:
+                found[node] = g
+            if node.plan is not None:
+                run.step(node, node.plan, g)
+    return found
+
+
+class _Run:
+    """One sweep's settings, and the step it takes at each node."""
+
+    def __init__(
+        self, create_graph: bool, retain_graph: bool, cotangents: dict[Node, Any], needed: set[Node] | None
+    ) -> None:
+        self.create_graph = create_graph
+        self.retain = retain_graph or create_graph
+        self.cotangents = cotangents
+        self.needed = needed
+        self.backend: Backend | None = None
+        self.outer = state.apply
+
+    def step(self, node: Node, plan: Plan, g: Any) -> None:
+        """Apply the node's rules to its cotangent and add the results to its parents'."""
+        if type(node) is Output:
+            slots = self.cotangents.setdefault(node.parents[0], [None] * len(node.parents[0].shape))  # type: ignore[index, union-attr]
+            slots[node.index] = g
+            return
+        backend = node.backend
+        if backend is not self.backend:
+            self.backend = backend
+            if not self.create_graph:
+                state.apply = Bare(backend)
+        saved = node.saved
+        if saved is None:
+            raise GraphError(
+                f"the graph was already differentiated and its residuals are freed (at the op {node.name}); pass "
+                "retain_graph=True to the first backward() or grad() to differentiate it twice"
+            )
+        parents = node.parents
+        check_versions(node, plan)
+        if plan.prim.outputs != 1:
+            g = tuple(
+                _zeros(shape, dtype, backend, self.create_graph) if c is None and dtype.startswith("float") else c
+                for c, (shape, dtype) in zip(g, node.shape, strict=True)
+            )
+        tensors = self.create_graph or plan.prim.tensor_rules
+        if tensors:
+            saved = rewrap(node, plan, saved)
+            if not self.create_graph:
+                g = _as_tensors(g, backend)
+                state.apply = self.outer
+        needed = self.needed
+        for i, pull in plan.pulls:
+            if i >= 0:
+                parent = parents[i]
+                if needed is None or parent in needed:
+                    self.add(node, parent, pull(g, saved, node.params), tensors)
+            else:
+                need = tuple(p is not None and (needed is None or p in needed) for p in parents)
+                results = pull(g, saved, node.params, need)
+                for parent, wants, result in zip(parents, need, results, strict=True):
+                    if wants and result is not None:
+                        self.add(node, parent, result, tensors)
+        if tensors and not self.create_graph:
+            state.apply = Bare(backend)
+        if not self.retain:
+            node.saved = None
+
+    def add(self, node: Node, parent: Any, g: Any, tensors: bool) -> None:
+        """Add a cotangent to a parent's, undoing broadcasting: the one place where that happens."""
+        if g.shape != parent.shape:
+            g = _sum_to(node, g, parent.shape)
+        if tensors and not self.create_graph:
+            g = g._value
+        previous = self.cotangents.get(parent)
+        self.cotangents[parent] = g if previous is None else previous + g
+
+    def hooked(self, node: Node, g: Any) -> Any:
+        """The cotangent after the node's hooks, which see Tensors and the caller's interpreter."""
+        inner, state.apply = state.apply, self.outer
+        try:
+            t = g if self.create_graph else Tensor._wrap(g, node.backend)
+            for hook in node.hooks or ():
+                changed = hook(t)
+                if changed is not None:
+                    if tuple(changed.shape) != tuple(t.shape):
+                        raise ValueError(f"a hook on {node.name} changed the gradient's shape {t.shape} to {changed.shape}")
+                    t = changed
+            return t if self.create_graph else t._value
+        finally:
+            state.apply = inner
+
+
+def _as_tensors(g: Any, backend: Backend) -> Any:
+    if isinstance(g, tuple):
+        return tuple(None if c is None else Tensor._wrap(c, backend) for c in g)
+    return Tensor._wrap(g, backend)
+
+
+def _zeros(shape: tuple[int, ...], dtype: str, backend: Backend, tensor: bool) -> Any:
+    zeros = backend.xp.zeros(shape, dtype=backend.native_dtype(dtype))
+    return Tensor._wrap(zeros, backend) if tensor else zeros
+
+
+def _sum_to(node: Node, g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum a cotangent over the axes along which its input was broadcast."""
+    from .ops.reduce import sum_
+
+    if g.ndim < len(shape):
+        raise GraphError(f"the rule of {node.name} gave a cotangent of shape {tuple(g.shape)} for an input of shape {shape}")
+    extra = g.ndim - len(shape)
+    axes = tuple(range(extra)) + tuple(
+        i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1
+    )
+    g = sum_(g, axis=axes, keepdims=True)
+    if extra:
+        from .ops.shape import reshape
+
+        g = reshape(g, shape=g.shape[extra:])
+    if tuple(g.shape) != shape:
+        raise GraphError(f"the rule of {node.name} gave a cotangent of shape {tuple(g.shape)} for an input of shape {shape}")
+    return g
+
+
+def rewrap(node: Node, plan: Plan, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Residual arrays as Tensors that are connected to the graph where they came from it."""
+    parents, backend = node.parents, node.backend
+
+    def tensor(value: Any, parent: Node | None) -> Any:
+        return Tensor._wrap(value, backend, parent) if type(value) is backend.array_type else value
+
+    wrapped: list[Any] = []
+    for value, (kind, i) in zip(saved, plan.kinds, strict=True):
+        if kind == "input":
+            wrapped.append(tensor(value, parents[i]))
+        elif kind == "inputs":
+            wrapped.append(tuple(tensor(v, p) for v, p in zip(value, parents, strict=True)))
+        elif kind == "out" and plan.prim.outputs == 1:
+            wrapped.append(tensor(value, node))
+        elif kind == "out":
+            wrapped.append(
+                tuple(
+                    tensor(v, Output(node, k, tuple(v.shape)) if v.dtype in backend.float_dtypes else None)
+                    for k, v in enumerate(value)
+                )
+            )
+        else:
+            wrapped.append(value)
+    return tuple(wrapped)
+
+
+def check_versions(node: Node, plan: Plan) -> None:
+    """Refuse to use a saved parameter that was assigned to after it was saved."""
+    for kind, i in plan.kinds:
+        if kind == "input" or kind == "inputs":
+            for parent in node.parents if i < 0 else (node.parents[i],):
+                if type(parent) is Leaf and parent.assigned > node.seq:
+                    raise GraphError(
+                        f"backward needs the value that a parameter of shape {parent.shape} had when {node.name} used "
+                        f"it at {show_location(node.where)}, but it was assigned to since (by an optimiser step or "
+                        ".assign). Call backward() before changing parameters."
+                    )
+
+
+def deliver(found: Iterable[tuple[Node, Any]], create_graph: bool) -> None:
+    """Add cotangents to the `.grad` of their leaves."""
+    for node, g in found:
+        tensor = node.tensor() if isinstance(node, Leaf) else None
+        if tensor is not None:
+            if not create_graph:
+                g = Tensor._wrap(g, node.backend)
+            previous = tensor.grad
+            tensor.grad = g if previous is None else previous + g

@@ -1,0 +1,266 @@
+"""The eager interpreter: compute now, record if a gradient is wanted.
+
+This is the hot path of the engine: elementwise ops on two tensors of one dtype take the short way through `eager`, and
+everything else goes through `_general`, which converts, promotes and reports.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+from ..backends import Backend, BackendError, FallbackWarning, current_backend
+from .dtypes import DEFAULT_FLOAT, promote
+from .errors import user_location
+from .graph import GraphError, Node, Output
+from .primitive import Primitive
+from .state import state
+from .tensor import Parameter, Tensor
+
+_new = Tensor.__new__
+_SCALARS = (bool, int, float)
+
+
+def eager(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """Apply `prim` to Tensors, arrays and scalars: the default interpreter."""
+    if prim.simple:
+        x = args[0]
+        if type(x) is Tensor:
+            xv = x._value
+            backend = x.backend
+            node = x._node
+            if prim.floating and xv.dtype not in backend.float_dtypes:
+                return _general(prim, args, params)
+            if len(args) == 1:
+                values: Any = (xv,)
+                parents: Any = (node,)
+                mask = 0 if node is None else 1
+            else:
+                y = args[1]
+                kind = type(y)
+                if kind is Tensor:
+                    yv = y._value
+                    if xv.dtype is not yv.dtype or y.backend is not backend:
+                        return _general(prim, args, params)
+                    other = y._node
+                    if node is None:
+                        mask = 0 if other is None else 2
+                    else:
+                        mask = 1 if other is None else 3
+                    values = (xv, yv)
+                    parents = (node, other)
+                elif (kind is float or kind is int) and xv.dtype in backend.float_dtypes:
+                    values = (xv, y)
+                    parents = (node, None)
+                    mask = 0 if node is None else 1
+                else:
+                    return _general(prim, args, params)
+            try:
+                kernel = backend._table[prim.name]
+            except KeyError:
+                kernel = backend.kernel(prim.name, prim.forward, prim.takes_xp)
+            try:
+                value = kernel(*values)
+            except Exception as error:
+                raise _explain(prim, args, params, error) from error
+            if type(value) is not backend.array_type:
+                value = backend.asarray(value)
+            out = _new(Tensor)
+            out._value = value
+            out.backend = backend
+            out._node = None
+            if mask and state.grad:
+                try:
+                    plan = prim._plans[mask]
+                except KeyError:
+                    plan = prim.plan(mask)
+                if plan is not None:
+                    out._node = Node(
+                        plan, params, parents, plan.save(values, value, backend.dtype_name), value.shape, backend
+                    )
+            return out
+    return _general(prim, args, params)
+
+
+def _general(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    params = _complete(prim, params)
+    if not prim.variadic and len(args) != len(prim.inputs):
+        raise TypeError(f"{prim.name} takes {len(prim.inputs)} array argument(s) {prim.inputs}, got {len(args)}")
+    backend = _backend_of(prim, args)
+    if prim.promoted:
+        args = _promote(prim, args, backend)
+    values = []
+    parents: list[Node | None] = []
+    mask, bit, located = 0, 1, False
+    for a in args:
+        if isinstance(a, Tensor):
+            node = a._node
+            values.append(a._value)
+            parents.append(node)
+            if node is not None:
+                mask |= bit
+                located = located or type(a) is Parameter
+        else:
+            values.append(a if prim.elementwise and type(a) in _SCALARS else as_array(a, backend))
+            parents.append(None)
+        bit <<= 1
+    kernel = backend.kernel(prim.name, prim.forward, prim.takes_xp)
+    try:
+        result = kernel(*values, **params)
+    except Exception as error:
+        raise _explain(prim, args, params, error) from error
+    plan = prim.plan(mask) if mask and state.grad else None
+    if prim.outputs == 1:
+        return _wrap_one(prim, plan, params, parents, values, result, backend, located)
+    return _wrap_many(plan, params, parents, values, result, backend, located)
+
+
+def _wrap_one(
+    prim: Primitive, plan: Any, params: dict[str, Any], parents: Any, values: Any, value: Any, backend: Backend,
+    located: bool,
+) -> Tensor:  # fmt: skip
+    if type(value) is not backend.array_type:
+        value = backend.asarray(value)
+    out = _new(Tensor)
+    out._value, out.backend, out._node = value, backend, None
+    if plan is not None:
+        saved = plan.save(values, value, backend.dtype_name)
+        out._node = node = Node(plan, params, tuple(parents), saved, tuple(value.shape), backend)
+        if located:
+            node.where = user_location()
+    return out
+
+
+def _wrap_many(
+    plan: Any, params: dict[str, Any], parents: Any, values: Any, result: Any, backend: Backend, located: bool
+) -> tuple[Tensor, ...]:
+    arrays = tuple(v if type(v) is backend.array_type else backend.asarray(v) for v in result)
+    node = None
+    if plan is not None:
+        shapes = tuple((tuple(v.shape), backend.dtype_name(v)) for v in arrays)
+        node = Node(plan, params, tuple(parents), plan.save(values, arrays, backend.dtype_name), shapes, backend)
+        if located:
+            node.where = user_location()
+    outs = []
+    for i, value in enumerate(arrays):
+        out = _new(Tensor)
+        out._value, out.backend, out._node = value, backend, None
+        if node is not None and value.dtype in backend.float_dtypes:
+            out._node = Output(node, i, tuple(value.shape))
+        outs.append(out)
+    return tuple(outs)
+
+
+def _complete(prim: Primitive, params: dict[str, Any]) -> dict[str, Any]:
+    """Static parameters with defaults filled in; unknown and missing ones are an error that names the op."""
+    if len(params) == len(prim.statics) and not (params.keys() - prim.statics):
+        return params
+    unknown = params.keys() - set(prim.statics)
+    if unknown:
+        raise TypeError(f"{prim.name} has no parameter {sorted(unknown)}; it takes {list(prim.statics)}")
+    params = {**prim.defaults, **params}
+    missing = [name for name in prim.statics if name not in params]
+    if missing:
+        raise TypeError(f"{prim.name} needs the parameter(s) {missing}")
+    return params
+
+
+def _backend_of(prim: Primitive, args: tuple[Any, ...]) -> Backend:
+    backend = None
+    for a in args:
+        if isinstance(a, Tensor):
+            if backend is None:
+                backend = a.backend
+            elif a.backend is not backend:
+                raise BackendError(
+                    f"{prim.name}: inputs live on the backends {backend.name!r} and {a.backend.name!r}; "
+                    f'move one with .to("{backend.name}")'
+                )
+    return current_backend() if backend is None else backend
+
+
+def _promote(prim: Primitive, args: tuple[Any, ...], backend: Backend) -> tuple[Any, ...]:
+    """Cast the inputs that take part in promotion to one dtype; Python scalars adopt the tensors' dtype."""
+    flags = prim.promotes * len(args) if prim.variadic else prim.promotes
+    strong, weak = [], []
+    converted = list(args)
+    for i, (a, takes_part) in enumerate(zip(args, flags, strict=True)):
+        if not takes_part:
+            continue
+        if type(a) in _SCALARS:
+            weak.append(type(a))
+            continue
+        if a is None:
+            raise TypeError(f"{prim.name}: input {i} is None; it must be a Tensor, an array or a number")
+        if not isinstance(a, Tensor):
+            converted[i] = a = Tensor._wrap(as_array(a, backend), backend)
+        strong.append(a.dtype)
+    target = promote(strong, weak)
+    if prim.floating and target.kind != "f":
+        target = DEFAULT_FLOAT
+    keep_scalars = prim.elementwise and strong
+    for i, (a, takes_part) in enumerate(zip(converted, flags, strict=True)):
+        if not takes_part:
+            continue
+        if isinstance(a, Tensor):
+            if a.dtype != target:
+                converted[i] = a.astype(target)
+        elif not keep_scalars:
+            converted[i] = Tensor._wrap(backend.asarray(np.asarray(a, dtype=target)), backend)
+    return tuple(converted)
+
+
+def as_array(data: Any, backend: Backend) -> Any:
+    """Host data as an array of `backend`: NumPy arrays keep their dtype, Python floats become float32."""
+    if type(data) is backend.array_type:
+        return data
+    if isinstance(data, np.ndarray | np.generic):
+        array = np.asarray(data)
+    elif isinstance(data, numbers.Number | list | tuple | range):
+        if isinstance(data, list | tuple):
+            data = _unwrapped(data)
+        array = np.asarray(data)
+        if array.dtype == np.float64:
+            array = array.astype(DEFAULT_FLOAT)
+        elif array.dtype.kind == "i":
+            array = array.astype(np.int64, copy=False)
+    elif hasattr(data, "__array__"):
+        array = np.asarray(data)
+    else:
+        raise TypeError(f"cannot make a tensor of {type(data).__name__}; give numbers, sequences, or a NumPy array")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"cannot make a tensor of dtype {array.dtype}; pullback computes with bool, integer and real floating dtypes"
+        )
+    return backend.asarray(array)
+
+
+def _unwrapped(data: Any) -> Any:
+    """Nested sequences with Tensors inside, as nested sequences of NumPy arrays."""
+    if isinstance(data, Tensor):
+        return data.numpy()
+    if isinstance(data, list | tuple):
+        return [_unwrapped(item) for item in data]
+    return data
+
+
+def _explain(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], error: Exception) -> Exception:
+    """The same kind of error, naming the op, its shapes, dtypes and parameters. Never shows array contents."""
+    if isinstance(error, BackendError | FallbackWarning | GraphError | MemoryError):
+        return error
+    kind = next((k for k in (IndexError, TypeError, ValueError) if isinstance(error, k)), RuntimeError)
+    what = ", ".join(describe(a) for a in args)
+    static = "".join(f", {k}={v}" for k, v in params.items())
+    return kind(f"{prim.name}({what}{static}): {error}")
+
+
+def describe(a: Any) -> str:
+    """A value in a message: shape and dtype of arrays, scalars as they are."""
+    if hasattr(a, "shape") and hasattr(a, "dtype"):
+        return f"{tuple(a.shape)} {a.dtype}"
+    return repr(a) if isinstance(a, bool | int | float | type(None)) else type(a).__name__
+
+
+type(state).apply = staticmethod(eager)

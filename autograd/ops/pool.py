@@ -1,0 +1,5 @@
+"""pool ops."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

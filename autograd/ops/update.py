@@ -1,0 +1,5 @@
+"""update ops."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

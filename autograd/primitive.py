@@ -1,0 +1,237 @@
+"""Primitives: an op's forward and the rules that pull its cotangents back.
+
+    @primitive(elementwise=True)
+    def multiply(x, y, /, *, xp):
+        return xp.multiply(x, y)
+
+    multiply.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
+
+Arrays are positional-only, static parameters keyword-only and hashable, `xp` is the backend's namespace. Each keyword
+of `.vjp` names the input it differentiates. What a rule's own parameters are called says what it is handed: `g` (the
+cotangent), an input's name, `out`, `x_shape`, `x_dtype` (the dtype's name), or a static parameter; the engine saves
+exactly those. Rules are written with operators and public ops only. The engine runs them on bare arrays when nobody
+records, and on Tensors when the backward pass is itself differentiated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from .state import state
+
+_VARIADIC = 0x04  # CO_VARARGS
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to differentiate one primitive when a certain set of its inputs wants a cotangent.
+
+    Attributes
+    ----------
+    save : `save(values, out, dtype_name) -> residuals`, called when the op is recorded.
+    kinds : per residual, ("input", i), ("inputs", -1), ("out", 0) or ("static", 0): how to turn it into a Tensor again.
+    pulls : pairs (i, rule) with `rule(g, residuals, params)`; or one pair (-1, rule) for a joint rule, which gives a
+        tuple with one entry per input.
+    """
+
+    prim: Primitive
+    mask: int
+    save: Callable[[Sequence[Any], Any, Callable[[Any], str]], tuple[Any, ...]]
+    kinds: tuple[tuple[str, int], ...]
+    pulls: tuple[tuple[int, Callable[..., Any]], ...]
+
+
+class Primitive:
+    """A differentiable op. Call it with Tensors, arrays or Python scalars; the current interpreter computes it.
+
+    Attributes
+    ----------
+    name : the key of backend kernels and of the test table.
+    inputs : names of the array inputs; one name for a variadic op.
+    outputs : how many arrays it returns; 0 means a tuple whose length the call decides.
+    """
+
+    def __init__(
+        self, fn: Callable[..., Any], *, name: str | None, elementwise: bool, floating: bool,
+        promote: bool | tuple[str, ...], outputs: int | None, tensor_rules: bool,
+    ) -> None:  # fmt: skip
+        code = fn.__code__
+        self.forward = fn
+        self.name = name or fn.__name__.rstrip("_")
+        self.__name__, self.__qualname__, self.__doc__ = self.name, self.name, fn.__doc__
+        self.__module__, self.__wrapped__ = fn.__module__, fn
+        self.variadic = bool(code.co_flags & _VARIADIC)
+        names = code.co_varnames
+        n, k = code.co_argcount, code.co_kwonlyargcount
+        if n != code.co_posonlyargcount or (self.variadic and n):
+            raise TypeError(f"primitive {self.name}: array inputs must be positional-only (before '/') or a single *xs")
+        self.statics = tuple(name for name in names[n : n + k] if name != "xp")
+        self.takes_xp = "xp" in names[n : n + k]
+        self.inputs = (names[n + k],) if self.variadic else names[:n]
+        self.defaults = {k: v for k, v in (fn.__kwdefaults__ or {}).items() if k != "xp"}
+        self.elementwise = elementwise
+        self.floating = floating
+        if isinstance(promote, tuple):
+            self.promoted: tuple[str, ...] = promote
+        else:
+            self.promoted = tuple(self.inputs) if promote or elementwise or floating else ()
+        #: Per input: does it take part in dtype promotion? One entry stands for all inputs of a variadic op.
+        self.promotes = tuple(name in self.promoted for name in self.inputs)
+        #: Takes the short way through the eager interpreter.
+        self.simple = elementwise and not self.statics and outputs == 1 and self.promoted == self.inputs and n in (1, 2)
+        self.outputs = outputs
+        self.tensor_rules = tensor_rules
+        self.rules: dict[str, Callable[..., Any]] = {}
+        self.joint: Callable[..., Any] | None = None
+        self._plans: dict[int, Plan | None] = {}
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        """Apply the op through the current interpreter."""
+        return state.apply(self, args, params)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    def __reduce__(self) -> str:
+        return self.__wrapped__.__name__
+
+    # ------------------------------------------------------------- rules
+
+    def vjp(self, joint: Callable[..., Any] | None = None, /, **rules: Callable[..., Any]) -> Primitive:
+        """Give the rules: one per differentiable input by name, or one joint rule for all.
+
+        A joint rule may ask for `need`, a tuple of bools per input, and returns a tuple with one entry per input
+        (None where not needed). Inputs without a rule are not differentiable (indices, masks, keys).
+        """
+        unknown = set(rules) - set(self.inputs)
+        if unknown:
+            raise TypeError(f"{self.name}.vjp names {sorted(unknown)}, which are not among its inputs {self.inputs}")
+        if joint is not None:
+            self._check_rule(joint)
+            self.joint = joint
+        for rule in rules.values():
+            self._check_rule(rule)
+        self.rules.update(rules)
+        self._plans.clear()
+        return self
+
+    def _check_rule(self, rule: Callable[..., Any]) -> None:
+        for parameter in rule_parameters(rule):
+            base = parameter.removesuffix("_shape").removesuffix("_dtype")
+            if parameter in ("g", "out", "need", *self.statics) or base in self.inputs:
+                continue
+            raise TypeError(
+                f"a rule of {self.name} asks for {parameter!r}; it may ask for g, out, need, an input "
+                f"{self.inputs}, <input>_shape, <input>_dtype, or a static parameter {self.statics}"
+            )
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether any input has a rule."""
+        return bool(self.rules) or self.joint is not None
+
+    def plan(self, mask: int) -> Plan | None:
+        """The plan for those inputs whose bit is set; None if no rule applies to any of them. Made once."""
+        try:
+            return self._plans[mask]
+        except KeyError:
+            made = self._plans[mask] = _make_plan(self, mask)
+            return made
+
+
+def rule_parameters(rule: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a rule's parameters, read off its code object (cheaper than `inspect.signature`)."""
+    code = rule.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _make_plan(prim: Primitive, mask: int) -> Plan | None:
+    """Resolve every name a rule asks for, once, into two generated functions without any look-up by name."""
+    if prim.joint is not None:
+        wanted = {-1: prim.joint}
+    else:
+        wanted = {i: prim.rules[name] for i, name in enumerate(prim.inputs) if mask >> i & 1 and name in prim.rules}
+    if not wanted:
+        return None
+    sources: list[str] = []  # code that computes each residual when the op is recorded
+    kinds: list[tuple[str, int]] = []
+
+    def residual(parameter: str) -> str:
+        if parameter == "out":
+            source, kind = "o", ("out", 0)
+        elif parameter in prim.inputs:
+            i = prim.inputs.index(parameter)
+            source, kind = ("tuple(a)", ("inputs", -1)) if prim.variadic else (f"a[{i}]", ("input", i))
+        else:
+            base, _, what = parameter.rpartition("_")
+            i = prim.inputs.index(base)
+            read = {"shape": "shape({})", "dtype": "d({})"}[what]
+            source = f"tuple({read.format('v')} for v in a)" if prim.variadic else read.format(f"a[{i}]")
+            kind = ("static", 0)
+        if source not in sources:
+            sources.append(source)
+            kinds.append(kind)
+        return f"s[{sources.index(source)}]"
+
+    pulls = []
+    for i, rule in wanted.items():
+        arguments = []
+        for parameter in rule_parameters(rule):
+            if parameter == "g":
+                arguments.append("g=g")
+            elif parameter == "need":
+                arguments.append("need=need")
+            elif parameter in prim.statics:
+                arguments.append(f"{parameter}=p[{parameter!r}]")
+            else:
+                arguments.append(f"{parameter}={residual(parameter)}")
+        positional = rule.__code__.co_argcount
+        call = ", ".join(a.partition("=")[2] if j < positional else a for j, a in enumerate(arguments))
+        scope = {"rule": rule, "need": None}
+        if "need" in rule_parameters(rule):
+            # A joint rule is told which inputs want a cotangent; a variadic op's mask has one bit per argument.
+            code = f"lambda g, s, p, need: rule({call})"
+        else:
+            code = f"lambda g, s, p: rule({call})" if i >= 0 else f"lambda g, s, p, need: rule({call})"
+        pulls.append((i, eval(code, scope)))
+    body = ", ".join(sources)
+    save = eval(f"lambda a, o, d: ({body}{',' if sources else ''})", {"shape": _shape})
+    return Plan(prim, mask, save, tuple(kinds), tuple(pulls))
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(value.shape) if hasattr(value, "shape") else ()
+
+
+@overload
+def primitive(fn: Callable[..., Any], /) -> Primitive: ...
+@overload
+def primitive(
+    *, name: str | None = None, elementwise: bool = False, floating: bool = False,
+    promote: bool | tuple[str, ...] = False, outputs: int = 1, tensor_rules: bool = False,
+) -> Callable[[Callable[..., Any]], Primitive]: ...  # fmt: skip
+def primitive(
+    fn: Callable[..., Any] | None = None, /, *, name: str | None = None, elementwise: bool = False,
+    floating: bool = False, promote: bool | tuple[str, ...] = False, outputs: int = 1, tensor_rules: bool = False,
+) -> Any:  # fmt: skip
+    """Make a function on arrays an op.
+
+    Parameters
+    ----------
+    name : the op's name, where it cannot be the function's.
+    elementwise : inputs broadcast, take part in dtype promotion, and Python scalars reach the forward as they are.
+    floating : integer and bool inputs are cast to the default float dtype first. Implies promotion of all inputs.
+    promote : names of the inputs that are cast to a common dtype (all of them for True).
+    outputs : number of arrays returned; with more than one, `g` and `out` in rules are tuples. 0: decided per call.
+    tensor_rules : run the rules on Tensors always. For rules written by users, who may use Tensor methods in them.
+    """
+
+    def make(fn: Callable[..., Any]) -> Primitive:
+        return Primitive(
+            fn, name=name, elementwise=elementwise, floating=floating, promote=promote, outputs=outputs,
+            tensor_rules=tensor_rules,
+        )  # fmt: skip
+
+    return make if fn is None else make(fn)
