@@ -1,5 +1,26 @@
 """pullback: reverse-mode automatic differentiation with pluggable array backends."""
 
+from .autograd import eager as _eager
+from .autograd.dtypes import *
+from .autograd.errors import AnomalyError, GraphError
+from .autograd.gradcheck import GradcheckError, gradcheck
+from .autograd.ops import *
+from .autograd.primitive import Primitive, primitive
+from .autograd.state import enable_grad, is_grad_enabled, no_grad
 from .autograd.tensor import Parameter, Tensor
-from .autograd import *
-from .backends import backend, set_backend, get_backend
+from .autograd.transforms import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .backends import (
+    Backend,
+    BackendError,
+    FallbackWarning,
+    Kernel,
+    Namespace,
+    backend,
+    backend_names,
+    current_backend,
+    get_backend,
+    register_backend,
+    set_backend,
+)
+
+__version__ = "0.1.0"

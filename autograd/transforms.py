@@ -1,12 +1,24 @@
-"""Function transforms, in JAX's names."""
+"""Function transforms, in JAX's names, and `gradients`, the one they stand on.
+
+Functions take Tensors (anything else becomes a Tensor) and return a Tensor, or a tuple of Tensors where said.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from . import ops
+from .backward import sweep
+from .graph import GraphError
+from .state import enable_grad, state
 from .tensor import Tensor
+
+Function = Callable[..., Any]
+Argnums = int | tuple[int, ...]
 
 
 def seed(out: Tensor, gradient: Any, as_tensor: bool) -> Any:
@@ -25,3 +37,263 @@ def seed(out: Tensor, gradient: Any, as_tensor: bool) -> Any:
         raise ValueError(f"the gradient has shape {g.shape}, the tensor {out.shape}; they must be equal")
     g = g.astype(out.dtype)
     return g if as_tensor else g._value
+
+
+def gradients(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    cotangents: Any = None,
+    *,
+    create_graph: bool = False,
+    retain_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Σ over outputs of cotangentᵀ · ∂output/∂input, for each input: the engine's one question.
+
+    Parameters
+    ----------
+    outputs, inputs : Tensors of one graph; inputs may be leaves or computed tensors. No `.grad` is touched.
+    cotangents : one per output, of its shape; 1 for outputs with one element.
+    create_graph : make the results differentiable. Implies `retain_graph`.
+    allow_unused : give None for an input that no output depends on, instead of zeros.
+
+    Raises
+    ------
+    GraphError : an input is not part of a graph at all (it does not require a gradient).
+    """
+    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if cotangents is None or isinstance(cotangents, Tensor):
+        cotangents = [cotangents] * len(outs) if cotangents is None else [cotangents]
+    if len(cotangents) != len(outs):
+        raise ValueError(f"{len(outs)} outputs need as many cotangents, got {len(cotangents)}")
+    nodes = []
+    for i, x in enumerate(ins):
+        if x._node is None:
+            raise GraphError(f"input {i} (shape {x.shape}) does not require a gradient")
+        nodes.append(x._node)
+    roots = [
+        (out._node, seed(out, g, create_graph)) for out, g in zip(outs, cotangents, strict=True) if out._node is not None
+    ]
+    found = sweep(roots, nodes, create_graph=create_graph, retain_graph=retain_graph) if roots else {}
+    results: list[Tensor | None] = []
+    for x, node in zip(ins, nodes, strict=True):
+        g = found.get(node)
+        if g is None:
+            results.append(None if allow_unused else ops.zeros_like(x.detach()))
+        else:
+            results.append(g if create_graph else Tensor._wrap(g, node.backend))
+    return tuple(results)
+
+
+def _numbers(argnums: Argnums, count: int, name: str) -> tuple[int, ...]:
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for n in numbers:
+        if not -count <= n < count:
+            raise ValueError(f"{name}: argnums {n} is out of range for {count} positional argument(s)")
+    return tuple(n % count for n in numbers)
+
+
+def _as_input(value: Any, name: str, number: int) -> Tensor:
+    """A fresh input that is differentiated: connected to the caller's graph if the value is."""
+    x = value if isinstance(value, Tensor) else Tensor(value)
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: argument {number} has dtype {x.dtype}; only floating arguments can be differentiated")
+    # `identity` gives a new node even for a leaf, so that cotangents of this call stop here.
+    return ops.identity(x) if x._node is not None else Tensor._wrap(x._value, x.backend).requires_grad_()
+
+
+def _traced(fn: Function, argnums: Argnums, args: tuple[Any, ...], kwargs: Any, name: str) -> tuple[Any, list[Tensor]]:
+    """fn's result with the chosen arguments made inputs of a recorded graph."""
+    numbers = _numbers(argnums, len(args), name)
+    replaced = list(args)
+    inputs = []
+    with enable_grad():
+        for n in numbers:
+            replaced[n] = _as_input(args[n], name, n)
+            inputs.append(replaced[n])
+        return fn(*replaced, **kwargs), inputs
+
+
+def value_and_grad(fn: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
+    """fn ↦ (x ↦ (fn(x), ∇fn(x))) for a scalar-valued fn.
+
+    Parameters
+    ----------
+    argnums : which positional arguments to differentiate; a tuple gives a tuple of gradients.
+    has_aux : fn returns (value, aux); aux is passed through: ((value, aux), gradient).
+
+    >>> import pullback as pb
+    >>> v, g = pb.value_and_grad(lambda x: (x * x).sum())(pb.tensor([1.0, 3.0]))
+    >>> v.item(), g.tolist()
+    (10.0, [2.0, 6.0])
+    """
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        recording = state.grad
+        out, inputs = _traced(fn, argnums, args, kwargs, "value_and_grad")
+        aux = None
+        if has_aux:
+            out, aux = out
+        _check_scalar(out)
+        further = recording and _open(out, inputs)
+        grads = gradients(out, inputs, create_graph=further)
+        result = grads[0] if isinstance(argnums, int) else grads
+        value = out if further else out.detach()
+        return ((value, aux), result) if has_aux else (value, result)
+
+    return wrapped
+
+
+def grad(fn: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
+    """fn ↦ ∇fn for a scalar-valued fn. Compose it for higher orders: `grad(grad(f))`.
+
+    >>> import pullback as pb
+    >>> pb.grad(pb.grad(lambda x: x**3))(pb.tensor(2.0)).item()
+    12.0
+    """
+    both = value_and_grad(fn, argnums, has_aux=has_aux)
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        value, result = both(*args, **kwargs)
+        return (result, value[1]) if has_aux else result
+
+    return wrapped
+
+
+def _open(out: Tensor, inputs: Sequence[Tensor]) -> bool:
+    """Whether the result can be differentiated further: something besides our own inputs requires a gradient."""
+    from .graph import Leaf, descending
+
+    if out._node is None:
+        return False
+    own = {x._node for x in inputs}
+    return any(type(node) is Leaf and node not in own for node in descending([out._node]))
+
+
+def _check_scalar(out: Any) -> None:
+    if not isinstance(out, Tensor):
+        raise TypeError(f"the differentiated function must return a Tensor, not {type(out).__name__}")
+    if out.size != 1:
+        raise ValueError(
+            f"grad needs a function with a scalar result, this one returned shape {out.shape}; "
+            "sum it, or use vjp, jacobian"
+        )
+
+
+def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
+    """(fn(*primals), pullback) with pullback(cotangent) = a tuple of cotangents, one per primal.
+
+    The pullback can be called again, and is itself differentiable.
+
+    >>> import pullback as pb
+    >>> y, pullback = pb.vjp(lambda a, b: a * b, pb.tensor([1.0, 2.0]), pb.tensor([3.0, 4.0]))
+    >>> [g.tolist() for g in pullback(pb.tensor([1.0, 10.0]))]
+    [[3.0, 40.0], [1.0, 20.0]]
+    """
+    out, inputs = _traced(fn, tuple(range(len(primals))), primals, {}, "vjp")
+    outs = out if isinstance(out, tuple) else (out,)
+
+    def pullback(*cotangents: Any) -> tuple[Any, ...]:
+        if len(cotangents) == 1 and isinstance(cotangents[0], tuple):
+            cotangents = cotangents[0]
+        return gradients(outs, inputs, cotangents, create_graph=state.grad, retain_graph=True)
+
+    return out, pullback
+
+
+def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """(fn(*primals), its derivative along the tangents).
+
+    Computed as the vjp of the vjp, which is linear in its cotangent: J·t = ∂/∂u ⟨Jᵀu, t⟩.
+
+    >>> import pullback as pb
+    >>> y, dy = pb.jvp(pb.sin, (pb.tensor(0.0),), (pb.tensor(2.0),))
+    >>> y.item(), dy.item()
+    (0.0, 2.0)
+    """
+    if len(primals) != len(tangents):
+        raise ValueError(f"jvp: {len(primals)} primals need as many tangents, got {len(tangents)}")
+    out, inputs = _traced(fn, tuple(range(len(primals))), tuple(primals), {}, "jvp")
+    outs = out if isinstance(out, tuple) else (out,)
+    directions = [t if isinstance(t, Tensor) else Tensor(t, backend=x.backend) for t, x in zip(tangents, inputs, strict=True)]
+    for i, (t, x) in enumerate(zip(directions, inputs, strict=True)):
+        if t.shape != x.shape:
+            raise ValueError(f"jvp: tangent {i} has shape {t.shape}, its primal {x.shape}")
+    recording = state.grad
+    with enable_grad():
+        dummies = [ops.zeros_like(y.detach()).requires_grad_() for y in outs]
+        pulled = gradients(outs, inputs, dummies, create_graph=True)
+        connected = [(p, t.astype(p.dtype)) for p, t in zip(pulled, directions, strict=True) if p is not None and p._node is not None]
+        if connected:
+            pushed = gradients(
+                [p for p, _ in connected], dummies, [t for _, t in connected], create_graph=recording
+            )
+        else:
+            pushed = tuple(ops.zeros_like(y.detach()) for y in outs)
+    if not recording:
+        outs = tuple(y.detach() for y in outs)
+    return (outs, pushed) if isinstance(out, tuple) else (outs[0], pushed[0])
+
+
+def jacobian(fn: Function, argnums: Argnums = 0) -> Function:
+    """fn ↦ its Jacobian, of shape fn(x).shape + x.shape, one backward sweep per element of the result.
+
+    >>> import pullback as pb
+    >>> pb.jacobian(lambda x: x * x)(pb.tensor([1.0, 2.0])).tolist()
+    [[2.0, 0.0], [0.0, 4.0]]
+    """
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        recording = state.grad
+        out, inputs = _traced(fn, argnums, args, kwargs, "jacobian")
+        if not isinstance(out, Tensor):
+            raise TypeError(f"jacobian needs a function that returns one Tensor, not {type(out).__name__}")
+        rows: list[tuple[Any, ...]] = []
+        for i in range(out.size):
+            basis = np.zeros(out.size, out.dtype)
+            basis[i] = 1
+            cotangent = Tensor(basis.reshape(out.shape), backend=out.backend)
+            rows.append(gradients(out, inputs, cotangent, create_graph=recording, retain_graph=True))
+        blocks = []
+        for k, x in enumerate(inputs):
+            if rows:
+                blocks.append(ops.stack([row[k] for row in rows], axis=0).reshape(out.shape + x.shape))
+            else:
+                blocks.append(ops.zeros(out.shape + x.shape, dtype=x.dtype, backend=x.backend))
+        return blocks[0] if isinstance(argnums, int) else tuple(blocks)
+
+    return wrapped
+
+
+def hessian(fn: Function, argnums: int = 0) -> Function:
+    """fn ↦ its Hessian, of shape x.shape + x.shape, for a scalar-valued fn.
+
+    >>> import pullback as pb
+    >>> pb.hessian(lambda x: (x**3).sum())(pb.tensor([1.0, 2.0])).tolist()
+    [[6.0, 0.0], [0.0, 12.0]]
+    """
+    return jacobian(grad(fn, argnums), argnums)
+
+
+def hvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """Hessian-vector product ∇²fn(x)·v, by one gradient and one gradient of ⟨∇fn, v⟩; never forms the Hessian.
+
+    >>> import pullback as pb
+    >>> pb.hvp(lambda x: (x**3).sum(), (pb.tensor([1.0, 2.0]),), (pb.tensor([1.0, 1.0]),))[0].tolist()
+    [6.0, 12.0]
+    """
+    if len(primals) != len(tangents):
+        raise ValueError(f"hvp: {len(primals)} primals need as many tangents, got {len(tangents)}")
+    recording = state.grad
+    out, inputs = _traced(fn, tuple(range(len(primals))), tuple(primals), {}, "hvp")
+    _check_scalar(out)
+    with enable_grad():
+        first = gradients(out, inputs, create_graph=True)
+        pairs = [(g, v if isinstance(v, Tensor) else Tensor(v, backend=g.backend)) for g, v in zip(first, tangents, strict=True) if g is not None and g._node is not None]
+        if not pairs:
+            return tuple(ops.zeros_like(x.detach()) for x in inputs)
+        return gradients([g for g, _ in pairs], inputs, [v for _, v in pairs], create_graph=recording)
