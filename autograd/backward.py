@@ -6,13 +6,13 @@ that only looks kernels up; with it they see Tensors and everything they do is r
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 from ..backends import Backend
 from .errors import show_location
-from .graph import GraphError, Leaf, Node, Output, descending, leading_to
+from .graph import GraphError, Leaf, Node, Output, assignments, descending, leading_to
 from .primitive import Plan, Primitive
 from .state import enable_grad, interpreter, no_grad, state
 from .tensor import Tensor
@@ -55,103 +55,133 @@ def sweep(
     -------
     node -> cotangent, for every wanted node that was reached.
     """
-    order = descending(node for node, _ in roots)
     targets = None if wanted is None else set(wanted)
-    needed = None if targets is None else leading_to(order, targets)
-    cotangents: dict[Node, Any] = {}
+    needed = None if targets is None else leading_to(descending(node for node, _ in roots), targets)
+    run = _Run(create_graph, retain_graph, targets, needed)
     for node, g in roots:
-        previous = cotangents.get(node)
-        cotangents[node] = g if previous is None else previous + g
-    found: dict[Node, Any] = {}
-    run = _Run(create_graph, retain_graph, cotangents, needed)
-    with enable_grad() if create_graph else no_grad(), contextlib.ExitStack() as stack:
-        if not create_graph:
-            stack.enter_context(interpreter(state.apply))  # restores the caller's interpreter at the end
-        for node in order:
-            g = cotangents.pop(node, None)
-            if g is None or (needed is not None and node not in needed):
-                continue
-            if node.hooks is not None:
-                g = run.hooked(node, g)
-            if targets is None:
-                if node.plan is None:
-                    found[node] = g
-                    continue
-            elif node in targets:
-                found[node] = g
-            if node.plan is not None:
-                run.step(node, node.plan, g)
-    return found
+        run.add(node, g)
+    with enable_grad() if create_graph else no_grad(), interpreter(state.apply):
+        return run.walk()
 
 
 class _Run:
-    """One sweep's settings, and the step it takes at each node."""
+    """One sweep: its settings, the cotangents under way, and the nodes still to visit, youngest first."""
 
     def __init__(
-        self, create_graph: bool, retain_graph: bool, cotangents: dict[Node, Any], needed: set[Node] | None
+        self, create_graph: bool, retain_graph: bool, targets: set[Node] | None, needed: set[Node] | None
     ) -> None:
         self.create_graph = create_graph
         self.retain = retain_graph or create_graph
-        self.cotangents = cotangents
+        self.targets = targets
         self.needed = needed
+        self.cotangents: dict[Node, Any] = {}
+        self.heap: list[tuple[int, Node]] = []
         self.backend: Backend | None = None
         self.outer = state.apply
 
+    def walk(self) -> dict[Node, Any]:
+        """Visit nodes until none is left; what leaves and targets received.
+
+        A node is younger than its parents, so the youngest node that has a cotangent has all of it.
+        """
+        cotangents, heap, targets, needed = self.cotangents, self.heap, self.targets, self.needed
+        found: dict[Node, Any] = {}
+        short = needed is None and not self.create_graph
+        drop = not self.retain
+        while heap:
+            node = heappop(heap)[1]
+            g = cotangents.pop(node)
+            if node.hooks is not None:
+                g = self.hooked(node, g)
+            if targets is not None and node in targets:
+                found[node] = g
+            plan: Any = node.plan
+            if not (short and plan.plain and node.backend is self.backend and node.seq > assignments.latest):
+                self.step(node, plan, g)
+                continue
+            saved = node.saved
+            if saved.__class__ is not tuple:
+                saved = _residuals(node)
+            parents = node.parents
+            for i, c in zip(plan.inputs, plan.pull_all(g, saved, node.params)):  # noqa: B905 (hot)
+                parent: Any = parents[i]
+                if c.shape != parent.shape:
+                    c = _sum_to(node, c, parent.shape)
+                previous = cotangents.get(parent)
+                if previous is not None:
+                    cotangents[parent] = previous + c
+                else:
+                    cotangents[parent] = c
+                    if parent.plan is not None:
+                        heappush(heap, (-parent.seq, parent))
+            if drop:
+                node.saved = None
+        for leaf, g in cotangents.items():
+            if targets is None or leaf in targets:
+                found[leaf] = self.hooked(leaf, g) if leaf.hooks is not None else g
+        return found
+
     def step(self, node: Node, plan: Plan, g: Any) -> None:
-        """Apply the node's rules to its cotangent and add the results to its parents'."""
+        """The long way at one node: several outputs, joint rules, Tensors, another backend, only some inputs."""
         if type(node) is Output:
-            slots = self.cotangents.setdefault(node.parents[0], [None] * len(node.parents[0].shape))  # type: ignore[index, union-attr]
-            slots[node.index] = g
+            self.add_output(node, g)
             return
         backend = node.backend
         if backend is not self.backend:
             self.backend = backend
             if not self.create_graph:
                 state.apply = Bare(backend)
-        saved = node.saved
-        if saved is None:
-            raise GraphError(
-                f"the graph was already differentiated and its residuals are freed (at the op {node.name}); pass "
-                "retain_graph=True to the first backward() or grad() to differentiate it twice"
-            )
-        parents = node.parents
-        check_versions(node, plan)
+        saved = _residuals(node)
+        if node.seq < assignments.latest:
+            check_versions(node, plan)
+        parents, needed = node.parents, self.needed
         if plan.prim.outputs != 1:
             g = tuple(
                 _zeros(shape, dtype, backend, self.create_graph) if c is None and dtype.startswith("float") else c
                 for c, (shape, dtype) in zip(g, node.shape, strict=True)
             )
         tensors = self.create_graph or plan.prim.tensor_rules
+        unwrap = tensors and not self.create_graph
         if tensors:
             saved = rewrap(node, plan, saved)
-            if not self.create_graph:
-                g = _as_tensors(g, backend)
-                state.apply = self.outer
-        needed = self.needed
+        if unwrap:
+            g = _as_tensors(g, backend)
+            state.apply = self.outer
+        results: list[tuple[Any, Any]] = []
         for i, pull in plan.pulls:
             if i >= 0:
-                parent = parents[i]
-                if needed is None or parent in needed:
-                    self.add(node, parent, pull(g, saved, node.params), tensors)
+                if needed is None or parents[i] in needed:
+                    results.append((parents[i], pull(g, saved, node.params)))
             else:
                 need = tuple(p is not None and (needed is None or p in needed) for p in parents)
-                results = pull(g, saved, node.params, need)
-                for parent, wants, result in zip(parents, need, results, strict=True):
-                    if wants and result is not None:
-                        self.add(node, parent, result, tensors)
-        if tensors and not self.create_graph:
+                joint = pull(g, saved, node.params, need)
+                results += [(p, c) for p, c, n in zip(parents, joint, need, strict=True) if n and c is not None]
+        if unwrap:
             state.apply = Bare(backend)
+            results = [(parent, c._value) for parent, c in results]
+        for parent, c in results:
+            self.add(parent, _sum_to(node, c, parent.shape) if c.shape != parent.shape else c)
         if not self.retain:
             node.saved = None
 
-    def add(self, node: Node, parent: Any, g: Any, tensors: bool) -> None:
-        """Add a cotangent to a parent's, undoing broadcasting: the one place where that happens."""
-        if g.shape != parent.shape:
-            g = _sum_to(node, g, parent.shape)
-        if tensors and not self.create_graph:
-            g = g._value
-        previous = self.cotangents.get(parent)
-        self.cotangents[parent] = g if previous is None else previous + g
+    def add(self, node: Node, g: Any) -> None:
+        """Add a cotangent to a node's."""
+        previous = self.cotangents.get(node)
+        if previous is not None:
+            self.cotangents[node] = previous + g
+        else:
+            self.cotangents[node] = g
+            if node.plan is not None:
+                heappush(self.heap, (-node.seq, node))
+
+    def add_output(self, node: Output, g: Any) -> None:
+        """Hand one output's cotangent to its op, whose cotangent is a list with an entry per output."""
+        op: Any = node.parents[0]
+        slots = self.cotangents.get(op)
+        if slots is None:
+            slots = self.cotangents[op] = [None] * len(op.shape)
+            heappush(self.heap, (-op.seq, op))
+        slots[node.index] = g if slots[node.index] is None else slots[node.index] + g
 
     def hooked(self, node: Node, g: Any) -> Any:
         """The cotangent after the node's hooks, which see Tensors and the caller's interpreter."""
@@ -167,6 +197,18 @@ class _Run:
             return t if self.create_graph else t._value
         finally:
             state.apply = inner
+
+
+def _residuals(node: Node) -> tuple[Any, ...]:
+    """What the node saved, unless an earlier sweep dropped it."""
+    saved = node.saved
+    if saved is None:
+        raise GraphError(
+            f"the graph was already differentiated and its residuals are freed (at the op {node.name}); pass "
+            "retain_graph=True to the first backward() or grad() to differentiate it twice"
+        )
+    kept: tuple[Any, ...] = saved
+    return kept
 
 
 def _as_tensors(g: Any, backend: Backend) -> Any:

@@ -14,12 +14,13 @@ import numpy as np
 from ..backends import Backend, BackendError, FallbackWarning, current_backend
 from .dtypes import DEFAULT_FLOAT, promote
 from .errors import user_location
-from .graph import GraphError, Node, Output
+from .graph import GraphError, Node, Output, clock
 from .primitive import Primitive
 from .state import state
 from .tensor import Parameter, Tensor
 
 _new = Tensor.__new__
+_new_node = Node.__new__
 _SCALARS = (bool, int, float)
 
 
@@ -70,16 +71,24 @@ def eager(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any
             out = _new(Tensor)
             out._value = value
             out.backend = backend
-            out._node = None
             if mask and state.grad:
                 try:
                     plan = prim._plans[mask]
                 except KeyError:
                     plan = prim.plan(mask)
                 if plan is not None:
-                    out._node = Node(
-                        plan, params, parents, plan.save(values, value, backend.dtype_name), value.shape, backend
-                    )
+                    # Node(...) written out: calling the class costs as much as all of this together
+                    out._node = node = _new_node(Node)
+                    node.plan = plan
+                    node.params = params
+                    node.parents = parents
+                    node.saved = plan.save(values, value, backend.dtype_name)
+                    node.shape = value.shape
+                    node.backend = backend
+                    node.seq = clock()
+                    node.hooks = node.where = None
+                    return out
+            out._node = None
             return out
     return _general(prim, args, params)
 

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 #: "assigned after it was saved" is a comparison of two integers.
 clock = count(1).__next__
 
+
+
+class _Assignments:
+    """When any parameter was last assigned to: nodes younger than that cannot hold a stale residual."""
+
+    latest = 0
+
+
+assignments = _Assignments()
+
 Shape = tuple[int, ...]
 Hook = Callable[[Any], Any]
 
@@ -82,6 +92,10 @@ class Leaf(Node):
         self.tensor = ref(tensor)
         self.assigned = 0
 
+    def mark_assigned(self) -> None:
+        """Note that the tensor's values were replaced now."""
+        self.assigned = assignments.latest = clock()
+
 
 class Output(Node):
     """Output number `index` of an op with several outputs; its only parent is the op's node."""
@@ -95,31 +109,22 @@ class Output(Node):
         self.saved = ()
         self.shape = shape
         self.backend = parent.backend
-        self.seq = parent.seq
+        self.seq = clock()  # later than its op, so a backward walk meets it first
         self.hooks = None
         self.where = None
         self.index = index
-
-
-def _rank(node: Node) -> tuple[int, bool]:
-    # An Output shares its op's number and must come before it in a backward walk.
-    return node.seq, type(node) is Output
 
 
 def descending(roots: Iterable[Node]) -> list[Node]:
     """All nodes that the roots depend on, each before its parents."""
     stack = list(roots)
     seen = set(stack)
-    outputs = False
     while stack:
-        node = stack.pop()
-        if type(node) is Output:
-            outputs = True
-        for parent in node.parents:
+        for parent in stack.pop().parents:
             if parent is not None and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
-    return sorted(seen, key=_rank if outputs else attrgetter("seq"), reverse=True)
+    return sorted(seen, key=attrgetter("seq"), reverse=True)
 
 
 def leading_to(order: list[Node], wanted: set[Node]) -> set[Node]:

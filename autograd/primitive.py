@@ -32,8 +32,11 @@ class Plan:
     ----------
     save : `save(values, out, dtype_name) -> residuals`, called when the op is recorded.
     kinds : per residual, ("input", i), ("inputs", -1), ("out", 0) or ("static", 0): how to turn it into a Tensor again.
-    pulls : pairs (i, rule) with `rule(g, residuals, params)`; or one pair (-1, rule) for a joint rule, which gives a
-        tuple with one entry per input.
+    pulls : pairs (i, rule) with `rule(g, residuals, params)`; or one pair (-1, rule) for a joint rule, which also takes
+        `need` and gives a tuple with one entry per input.
+    inputs : the i of `pulls`.
+    pull_all : all of `pulls` in one call, giving a tuple; None for a joint rule.
+    plain : one output, rules on bare arrays, no joint rule: backward may take the short way.
     """
 
     prim: Primitive
@@ -41,6 +44,9 @@ class Plan:
     save: Callable[[Sequence[Any], Any, Callable[[Any], str]], tuple[Any, ...]]
     kinds: tuple[tuple[str, int], ...]
     pulls: tuple[tuple[int, Callable[..., Any]], ...]
+    inputs: tuple[int, ...]
+    pull_all: Callable[..., Any] | None
+    plain: bool
 
 
 class Primitive:
@@ -175,30 +181,28 @@ def _make_plan(prim: Primitive, mask: int) -> Plan | None:
             kinds.append(kind)
         return f"s[{sources.index(source)}]"
 
-    pulls = []
+    scope: dict[str, Any] = {}
+    calls = []
     for i, rule in wanted.items():
+        scope[f"rule{i}" if i >= 0 else "joint"] = rule
         arguments = []
         for parameter in rule_parameters(rule):
-            if parameter == "g":
-                arguments.append("g=g")
-            elif parameter == "need":
-                arguments.append("need=need")
+            if parameter in ("g", "need"):
+                value = parameter
             elif parameter in prim.statics:
-                arguments.append(f"{parameter}=p[{parameter!r}]")
+                value = f"p[{parameter!r}]"
             else:
-                arguments.append(f"{parameter}={residual(parameter)}")
-        positional = rule.__code__.co_argcount
-        call = ", ".join(a.partition("=")[2] if j < positional else a for j, a in enumerate(arguments))
-        scope = {"rule": rule, "need": None}
-        if "need" in rule_parameters(rule):
-            # A joint rule is told which inputs want a cotangent; a variadic op's mask has one bit per argument.
-            code = f"lambda g, s, p, need: rule({call})"
-        else:
-            code = f"lambda g, s, p: rule({call})" if i >= 0 else f"lambda g, s, p, need: rule({call})"
-        pulls.append((i, eval(code, scope)))
+                value = residual(parameter)
+            keyword = len(arguments) >= rule.__code__.co_argcount
+            arguments.append(f"{parameter}={value}" if keyword else value)
+        calls.append(f"{f'rule{i}' if i >= 0 else 'joint'}({', '.join(arguments)})")
+    takes = "g, s, p" if prim.joint is None else "g, s, p, need"
+    pulls = tuple((i, eval(f"lambda {takes}: {call}", scope)) for i, call in zip(wanted, calls, strict=True))
+    pull_all = None if prim.joint is not None else eval(f"lambda g, s, p: ({', '.join(calls)},)", scope)
     body = ", ".join(sources)
     save = eval(f"lambda a, o, d: ({body}{',' if sources else ''})", {"shape": _shape})
-    return Plan(prim, mask, save, tuple(kinds), tuple(pulls))
+    plain = pull_all is not None and prim.outputs == 1 and not prim.tensor_rules
+    return Plan(prim, mask, save, tuple(kinds), pulls, tuple(wanted), pull_all, plain)
 
 
 def _shape(value: Any) -> tuple[int, ...]:

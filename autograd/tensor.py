@@ -8,7 +8,7 @@ import numpy as np
 
 from ..backends import Backend, BackendError, get_backend
 from .dtypes import DType, as_dtype
-from .graph import GraphError, Leaf, Node, Shape, clock
+from .graph import GraphError, Leaf, Node, Shape
 from .methods import TensorMethods
 from .shape_methods import ShapeMethods
 
@@ -345,7 +345,7 @@ class Parameter(Tensor):
         """Take over an array that nobody else holds (an optimiser step's result)."""
         self._value = array
         if isinstance(self._node, Leaf):
-            self._node.assigned = clock()
+            self._node.mark_assigned()
 
     def _move(self, backend: Backend) -> None:
         """Move to another backend in place: the parameter stays the same object, its gradient goes along."""

@@ -1,0 +1,97 @@
+"""A recorded graph as a picture, as DOT text, or as a plain list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import GraphError
+from .graph import Node, Output, descending
+from .tensor import Tensor
+
+
+def _label(node: Node) -> str:
+    if isinstance(node, Output):
+        return f"{node.name}[{node.index}]\n{node.shape}"
+    if node.plan is not None and node.plan.prim.outputs != 1:
+        return node.name
+    return f"{node.name}\n{node.shape}"
+
+
+def _nodes(tensor: Tensor) -> list[Node]:
+    if tensor._node is None:
+        raise GraphError("this tensor has no graph: nothing it was computed from requires a gradient")
+    return descending([tensor._node])
+
+
+def graph_dot(tensor: Tensor) -> str:
+    """The graph of a tensor in Graphviz's DOT language; arrows point from inputs to results.
+
+    >>> import pullback as pb
+    >>> x = pb.tensor(2.0, requires_grad=True)
+    >>> print(pb.graph_dot(x * x))
+    digraph {
+      n0 [label="multiply\\n()", shape=box];
+      n1 [label="leaf\\n()", shape=ellipse];
+      n1 -> n0;
+      n1 -> n0;
+    }
+    """
+    order = _nodes(tensor)
+    number = {node: i for i, node in enumerate(order)}
+    lines = ["digraph {"]
+    for node, i in number.items():
+        text = _label(node).replace("\n", "\\n")
+        lines.append(f'  n{i} [label="{text}", shape={"ellipse" if node.plan is None else "box"}];')
+    lines += [f"  n{number[p]} -> n{i};" for node, i in number.items() for p in node.parents if p is not None]
+    return "\n".join([*lines, "}"])
+
+
+def draw_graph(tensor: Tensor, ax: Any = None) -> Any:
+    """Draw the graph of a tensor with matplotlib, inputs at the top; returns the axes.
+
+    Each node stands one row below the lowest of its inputs. Meant for graphs of up to a few dozen nodes.
+
+    Raises
+    ------
+    GraphError : the tensor has no graph.
+    ImportError : matplotlib is not installed (`pip install 'pullback[demo]'`).
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("draw_graph needs matplotlib: pip install 'pullback[demo]'") from error
+
+    order = _nodes(tensor)
+    depth: dict[Node, int] = {}
+    for node in reversed(order):  # parents first
+        depth[node] = 1 + max((depth[p] for p in node.parents if p is not None), default=-1)
+    rows: dict[int, list[Node]] = {}
+    for node in reversed(order):
+        rows.setdefault(depth[node], []).append(node)
+    place: dict[Node, tuple[float, float]] = {}
+    for level in sorted(rows):
+        row = rows[level]
+        # stand below the middle of one's inputs, then spread so that neighbours do not overlap
+        row.sort(key=lambda n: sum(place[p][0] for p in n.parents if p is not None) / max(len(n.parents), 1))
+        for i, node in enumerate(row):
+            place[node] = (i - (len(row) - 1) / 2, -float(level))
+    if ax is None:
+        widest = max(len(row) for row in rows.values())
+        _, ax = plt.subplots(figsize=(max(4.0, 1.7 * widest), max(3.0, 0.95 * len(rows))))
+    for node, (x, y) in place.items():
+        leaf = node.plan is None
+        ax.text(
+            x, y, _label(node), ha="center", va="center", fontsize=9,
+            bbox={"boxstyle": "round" if leaf else "square", "facecolor": "#dcefe0" if leaf else "#e8ecf7"},
+        )  # fmt: skip
+        for parent in node.parents:
+            if parent is not None:
+                ax.annotate(
+                    "", xy=(x, y + 0.28), xytext=(place[parent][0], place[parent][1] - 0.28),
+                    arrowprops={"arrowstyle": "->", "color": "#666666"},
+                )  # fmt: skip
+    widest = max(len(row) for row in rows.values())
+    ax.set_xlim(-widest / 2 - 0.2, widest / 2 + 0.2)
+    ax.set_ylim(-len(rows) + 0.4, 0.6)
+    ax.axis("off")
+    return ax
