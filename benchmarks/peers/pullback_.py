@@ -1,0 +1,141 @@
+"""Workloads in pullback. Each `build` gives a function of no arguments that runs one step and returns its loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pullback as pb
+from pullback import nn, optim
+from pullback.nn import functional as F
+from specs import Spec, data, weights
+
+
+def cnn() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten(), nn.Linear(576, 64), nn.ReLU(), nn.Linear(64, 10),
+    )  # fmt: skip
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
+
+
+class CharLSTM(nn.Module):
+    def __init__(self, s: dict[str, int]) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(s["vocab"], s["embed"])
+        self.rnn = nn.LSTM(s["embed"], s["hidden"], batch_first=True)
+        self.head = nn.Linear(s["hidden"], s["vocab"])
+
+    def forward(self, x: pb.Tensor) -> pb.Tensor:
+        return self.head(self.rnn(self.embed(x))[0])
+
+
+class Block(nn.Module):
+    def __init__(self, s: dict[str, int]) -> None:
+        super().__init__()
+        w = s["width"]
+        self.heads = s["heads"]
+        self.norm1, self.norm2 = nn.LayerNorm(w), nn.LayerNorm(w)
+        self.qkv, self.out = nn.Linear(w, 3 * w), nn.Linear(w, w)
+        self.up, self.down = nn.Linear(w, 4 * w), nn.Linear(4 * w, w)
+
+    def forward(self, x: pb.Tensor) -> pb.Tensor:
+        n, t, w = x.shape
+        qkv = self.qkv(self.norm1(x)).reshape(n, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
+        y = attention(qkv[0], qkv[1], qkv[2])
+        x = x + self.out(y.permute(0, 2, 1, 3).reshape(n, t, w))
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+def attention(q: pb.Tensor, k: pb.Tensor, v: pb.Tensor) -> pb.Tensor:
+    if hasattr(F, "scaled_dot_product_attention"):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    t = q.shape[-2]
+    hidden = pb.tensor([[j > i for j in range(t)] for i in range(t)])
+    scores = (q @ k.mT) * (1 / math.sqrt(q.shape[-1]))
+    return pb.softmax(pb.where(hidden, -math.inf, scores), axis=-1) @ v
+
+
+class GPT(nn.Module):
+    def __init__(self, s: dict[str, int]) -> None:
+        super().__init__()
+        self.token = nn.Embedding(s["vocab"], s["width"])
+        self.position = nn.Embedding(s["steps"], s["width"])
+        self.blocks = nn.ModuleList([Block(s) for _ in range(s["layers"])])
+        self.norm, self.head = nn.LayerNorm(s["width"]), nn.Linear(s["width"], s["vocab"])
+
+    def forward(self, x: pb.Tensor) -> pb.Tensor:
+        y = self.token(x) + self.position.weight
+        for block in self.blocks:
+            y = block(y)
+        return self.head(self.norm(y))
+
+
+class ResNetBlock(nn.Module):
+    def __init__(self, s: dict[str, int]) -> None:
+        super().__init__()
+        c = s["channels"]
+        self.conv1, self.bn1 = nn.Conv2d(c, c, 3, padding=1, bias=False), nn.BatchNorm2d(c)
+        self.conv2, self.bn2 = nn.Conv2d(c, c, 3, padding=1, bias=False), nn.BatchNorm2d(c)
+
+    def forward(self, x: pb.Tensor) -> pb.Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(x + self.bn2(self.conv2(y)))
+
+
+def build(spec: Spec, variant: str, load_only: bool = False) -> Callable[[], float]:
+    pb.set_backend(variant)
+    if spec.kind == "adam":
+        values, grads = data(spec)
+        parameters = [nn.Parameter(v) for v in values]
+        for p, g in zip(parameters, grads, strict=True):
+            p.grad = pb.tensor(g)
+        optimizer = optim.Adam(parameters, lr=1e-3)
+
+        def update() -> float:
+            optimizer.step()
+            return float(parameters[0].numpy()[0, 0])
+
+        return update
+    if spec.kind == "elementwise":
+        x = pb.tensor(data(spec)[0], requires_grad=True)
+        g = pb.ones_like(x.detach())
+
+        def chain() -> float:
+            x.grad = None
+            F.layer_norm(pb.softmax(F.gelu(x), axis=-1), x.shape[-1:]).backward(g)
+            return float(x.grad.numpy()[0, 0])
+
+        return chain
+    made = {"cnn": cnn, "mlp": mlp}
+    sized = {"lstm": CharLSTM, "gpt": GPT, "block": ResNetBlock}
+    model = made[spec.kind]() if spec.kind in made else sized[spec.kind](spec.sizes)
+    model.load_state_dict(weights(spec.kind), strict=False)
+    inputs = [pb.tensor(a) for a in data(spec)]
+    if not spec.train:
+        model.eval()
+
+        def infer() -> float:
+            with pb.no_grad():
+                return float(model(inputs[0]).numpy()[0, 0])
+
+        return infer
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+
+    def loss_of() -> pb.Tensor:
+        if spec.kind == "block":
+            return (model(inputs[0]) ** 2).mean()
+        out = model(inputs[0])
+        return F.cross_entropy(out.reshape(-1, out.shape[-1]), inputs[1].reshape(-1))
+
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = loss_of()
+        loss.backward()
+        optimizer.step()
+        return float(loss.item())
+
+    return step
