@@ -87,7 +87,7 @@ def measure(workload: str, peers: list[str], threads: int, seconds: float) -> di
     reference = next((w for w in compared if w.peer.startswith("torch")), compared[0] if compared else None)
     agreeing = []
     for worker in compared:
-        off = max(abs(a - b) / max(abs(b), 1e-3) for a, b in zip(worker.losses[:3], reference.losses[:3]))
+        off = max(abs(a - b) / max(abs(b), 1e-3) for a, b in zip(worker.losses[:3], reference.losses[:3], strict=True))
         if off > 2e-3:
             failed[worker.peer] = f"its losses differ from {reference.peer}'s by {off:.1e}; not timed"
             worker.close()
@@ -128,7 +128,8 @@ def installed(peer: str) -> bool:
 
 def markdown(report: dict[str, Any]) -> str:
     lines = [
-        f"{report['when']}, {report['threads']} threads, {report['machine']}; sgemm {report['sgemm_gflops']:.0f} GFLOP/s.",
+        f"{report['when']}, {report['threads']} threads, {report['machine']}, "
+        f"sgemm {report['sgemm_gflops']:.0f} GFLOP/s.",
         "",
         "| workload | library | median ms | × fastest peer | peak MiB | first step s |",
         "|---|---|---:|---:|---:|---:|",
@@ -157,7 +158,7 @@ def plot(report: dict[str, Any], path: Path) -> None:
         return
     fig, ax = plt.subplots(figsize=(7, 0.5 * len(names) + 1))
     for k, peer in enumerate(("pullback-numba", "pullback-numpy")):
-        values = [report["workloads"][n]["rows"].get(peer, {}).get("times_faster_than_best_peer", 0) for n in names]
+        values = [report["workloads"][n]["rows"].get(peer, {}).get(ratio, 0) for n in names]
         ax.barh([i + 0.4 * k for i in range(len(names))], values, height=0.38, label=peer)
     ax.axvline(1, color="black", linewidth=1)
     ax.set_yticks([i + 0.2 for i in range(len(names))], names)
