@@ -151,9 +151,8 @@ def plot(report: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    names = [
-        n for n, r in report["workloads"].items() if any("times_faster_than_best_peer" in x for x in r["rows"].values())
-    ]
+    ratio = "times_faster_than_best_peer"
+    names = [n for n, r in report["workloads"].items() if any(ratio in x for x in r["rows"].values())]
     if not names:
         return
     fig, ax = plt.subplots(figsize=(7, 0.5 * len(names) + 1))
