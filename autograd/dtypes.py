@@ -37,7 +37,7 @@ def as_dtype(dtype: Any) -> DType:
     >>> as_dtype(float), as_dtype("int64")
     (dtype('float32'), dtype('int64'))
     """
-    if dtype in (bool, int, float):
+    if isinstance(dtype, type) and dtype in _SCALAR_CATEGORY:  # (np.dtype(float) == float would match `in`)
         return _SCALAR_DTYPE[_SCALAR_CATEGORY[dtype]]
     try:
         found: DType = np.dtype(dtype)

@@ -1,19 +1,26 @@
-"""Tensor's operators and methods: thin names for ops, in NumPy's and PyTorch's spelling."""
+"""Tensor's operators, and reductions as methods: thin names for ops, in NumPy's and PyTorch's spelling."""
+# Ops return Any; which of them return a Tensor is said here.
+# mypy: disable-error-code="no-any-return"
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .elementwise_methods import ElementwiseMethods
 from .state import state
 
-Tensor: Any  # set by tensor.py, which needs this module first
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
 _NONE: dict[str, Any] = {}
 
 
-class TensorMethods:
-    """Mixin with everything a Tensor can do through ops."""
+class TensorMethods(ElementwiseMethods):
+    """Mixin with everything a Tensor can do through ops. Operators take the shortest way to the interpreter."""
 
     __slots__ = ()
+
+    # -------------------------------------------------------------- operators
 
     def __add__(self, other: Any) -> Tensor:
         return state.apply(ops.add, (self, other), _NONE)
@@ -39,6 +46,18 @@ class TensorMethods:
     def __rtruediv__(self, other: Any) -> Tensor:
         return state.apply(ops.divide, (other, self), _NONE)
 
+    def __floordiv__(self, other: Any) -> Tensor:
+        return state.apply(ops.floor_divide, (self, other), _NONE)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return state.apply(ops.floor_divide, (other, self), _NONE)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return state.apply(ops.remainder, (self, other), _NONE)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return state.apply(ops.remainder, (other, self), _NONE)
+
     def __pow__(self, other: Any) -> Tensor:
         return state.apply(ops.power, (self, other), _NONE)
 
@@ -51,11 +70,47 @@ class TensorMethods:
     def __rmatmul__(self, other: Any) -> Tensor:
         return state.apply(ops.matmul, (other, self), _NONE)
 
+    def __and__(self, other: Any) -> Tensor:
+        return state.apply(ops.bitwise_and, (self, other), _NONE)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return state.apply(ops.bitwise_and, (other, self), _NONE)
+
+    def __or__(self, other: Any) -> Tensor:
+        return state.apply(ops.bitwise_or, (self, other), _NONE)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return state.apply(ops.bitwise_or, (other, self), _NONE)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return state.apply(ops.bitwise_xor, (self, other), _NONE)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return state.apply(ops.bitwise_xor, (other, self), _NONE)
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return state.apply(ops.bitwise_left_shift, (self, other), _NONE)
+
+    def __rlshift__(self, other: Any) -> Tensor:
+        return state.apply(ops.bitwise_left_shift, (other, self), _NONE)
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return state.apply(ops.bitwise_right_shift, (self, other), _NONE)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return state.apply(ops.bitwise_right_shift, (other, self), _NONE)
+
     def __neg__(self) -> Tensor:
         return state.apply(ops.negative, (self,), _NONE)
 
-    def __and__(self, other: Any) -> Tensor:
-        return state.apply(ops.bitwise_and, (self, other), _NONE)
+    def __abs__(self) -> Tensor:
+        return state.apply(ops.abs, (self,), _NONE)
+
+    def __invert__(self) -> Tensor:
+        return state.apply(ops.bitwise_invert, (self,), _NONE)
+
+    def __pos__(self) -> Tensor:
+        return self  # type: ignore[return-value]
 
     def __eq__(self, other: object) -> Any:
         return state.apply(ops.equal, (self, other), _NONE)
@@ -75,23 +130,118 @@ class TensorMethods:
     def __ge__(self, other: Any) -> Tensor:
         return state.apply(ops.greater_equal, (self, other), _NONE)
 
-    def astype(self, dtype: Any) -> Tensor:
-        """The values in another dtype; the tensor itself if it has it already. Differentiable between floats."""
-        name = as_dtype(dtype)
-        return self if name == self.dtype else ops.astype(self, dtype=name.name)  # type: ignore[attr-defined]
+    # -------------------------------------------------------------- reductions
 
-    def exp(self) -> Tensor:
-        """Elementwise eˣ."""
-        return ops.exp(self)
-
-    def tanh(self) -> Tensor:
-        """Elementwise hyperbolic tangent."""
-        return ops.tanh(self)
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def sum(
+        self,
+        axis: Any = None,
+        keepdims: bool = False,
+        dtype: Any = None,
+        *,
+        dim: Any = None,
+        keepdim: bool | None = None,
+    ) -> Tensor:
         """Sum over axes."""
-        return ops.sum_(self, axis=axis, keepdims=keepdims)
+        return ops.sum(self, axis, keepdims, dtype, dim=dim, keepdim=keepdim)
+
+    def mean(
+        self,
+        axis: Any = None,
+        keepdims: bool = False,
+        dtype: Any = None,
+        *,
+        dim: Any = None,
+        keepdim: bool | None = None,
+    ) -> Tensor:
+        """Mean over axes."""
+        return ops.mean(self, axis, keepdims, dtype, dim=dim, keepdim=keepdim)
+
+    def prod(
+        self,
+        axis: Any = None,
+        keepdims: bool = False,
+        dtype: Any = None,
+        *,
+        dim: Any = None,
+        keepdim: bool | None = None,
+    ) -> Tensor:
+        """Product over axes."""
+        return ops.prod(self, axis, keepdims, dtype, dim=dim, keepdim=keepdim)
+
+    def max(self, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool | None = None) -> Tensor:
+        """Maximum over axes, the values alone; equal maxima share the cotangent evenly."""
+        return ops.max(self, axis, keepdims, dim=dim, keepdim=keepdim)
+
+    amax = max
+
+    def min(self, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool | None = None) -> Tensor:
+        """Minimum over axes, the values alone; equal minima share the cotangent evenly."""
+        return ops.min(self, axis, keepdims, dim=dim, keepdim=keepdim)
+
+    amin = min
+
+    def logsumexp(
+        self, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool | None = None
+    ) -> Tensor:
+        """Logarithm of the sum of exponentials over axes, without overflow."""
+        return ops.logsumexp(self, axis, keepdims, dim=dim, keepdim=keepdim)
+
+    def any(self, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool | None = None) -> Tensor:
+        """Whether some element over the axes is not 0."""
+        return ops.any(self, axis, keepdims, dim=dim, keepdim=keepdim)
+
+    def all(self, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool | None = None) -> Tensor:
+        """Whether no element over the axes is 0."""
+        return ops.all(self, axis, keepdims, dim=dim, keepdim=keepdim)
+
+    def count_nonzero(
+        self, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool | None = None
+    ) -> Tensor:
+        """How many elements over the axes are not 0."""
+        return ops.count_nonzero(self, axis, keepdims, dim=dim, keepdim=keepdim)
+
+    def argmax(
+        self, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool | None = None
+    ) -> Tensor:
+        """Position of the first maximum, along an axis or among all elements."""
+        return ops.argmax(self, axis, keepdims, dim=dim, keepdim=keepdim)
+
+    def argmin(
+        self, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool | None = None
+    ) -> Tensor:
+        """Position of the first minimum, along an axis or among all elements."""
+        return ops.argmin(self, axis, keepdims, dim=dim, keepdim=keepdim)
+
+    def var(
+        self, axis: Any = None, keepdims: bool = False, *, correction: float = 1, unbiased: bool | None = None,
+        dim: Any = None, keepdim: bool | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Variance over axes, Σ(x − mean)²/(n − correction)."""
+        return ops.var(self, axis, keepdims, correction=correction, unbiased=unbiased, dim=dim, keepdim=keepdim)
+
+    def std(
+        self, axis: Any = None, keepdims: bool = False, *, correction: float = 1, unbiased: bool | None = None,
+        dim: Any = None, keepdim: bool | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Standard deviation over axes, the root of `var`; its gradient at 0 is 0."""
+        return ops.std(self, axis, keepdims, correction=correction, unbiased=unbiased, dim=dim, keepdim=keepdim)
+
+    def norm(
+        self, ord: Any = 2, axis: Any = None, keepdims: bool = False, *, p: Any = None, dim: Any = None,
+        keepdim: bool | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Vector norm over axes; its gradient at 0 is 0."""
+        return ops.norm(self, ord, axis, keepdims, p=p, dim=dim, keepdim=keepdim)
+
+    def cumsum(self, axis: Any = None, dtype: Any = None, *, dim: Any = None) -> Tensor:
+        """Running sum along an axis; of all elements, flattened, where none is given."""
+        return ops.cumsum(self, axis, dtype, dim=dim)
+
+    # -------------------------------------------------------------- products
+
+    def matmul(self, other: Any) -> Tensor:
+        """Matrix product, batched over leading axes."""
+        return state.apply(ops.matmul, (self, other), _NONE)
 
 
 from . import ops  # noqa: E402
-from .dtypes import as_dtype  # noqa: E402

@@ -371,8 +371,6 @@ class Parameter(Tensor):
         return super().__repr__().replace("Tensor(", "Parameter(", 1)
 
 
-from . import methods as _methods  # noqa: E402
 from . import shape_methods as _shape_methods  # noqa: E402
 
-_methods.Tensor = Tensor
 _shape_methods.Tensor = Tensor

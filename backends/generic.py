@@ -9,7 +9,7 @@ import itertools
 import math
 from typing import Any
 
-__all__ = ["einsum_pair", "erf", "index_add", "sliding_windows"]
+__all__ = ["einsum_pair", "erf", "index_add", "masked", "sliding_windows", "wrap_index"]
 
 Array = Any
 
@@ -51,6 +51,11 @@ def index_add(xp: Any, x: Array, index: Array, updates: Array, axis: int) -> Arr
     return out
 
 
+def masked(xp: Any, mask: Array, x: Array) -> Array:
+    """The values of x where the (bool) mask holds, else 0: also where x is infinite or NaN. Shapes broadcast."""
+    return xp.where(mask, x, 0.0)
+
+
 def sliding_windows(
     xp: Any, x: Array, window: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> Array:
@@ -86,10 +91,30 @@ def einsum_pair(xp: Any, x: Array, y: Array, spec: tuple[str, str, str]) -> Arra
     def shape(labels: list[str]) -> tuple[int, ...]:
         return tuple(size[c] for c in labels)
 
-    left = xp.permute_dims(x, tuple(a.index(c) for c in batch + free_a + summed))
-    right = xp.permute_dims(y, tuple(b.index(c) for c in batch + summed + free_b))
-    left = xp.reshape(left, (*shape(batch), math.prod(shape(free_a)), math.prod(shape(summed))))
-    right = xp.reshape(right, (*shape(batch), math.prod(shape(summed)), math.prod(shape(free_b))))
-    product = xp.reshape(xp.matmul(left, right), shape(batch + free_a + free_b))
+    def arranged(array: Array, labels: str, order: list[str], to: tuple[int, ...]) -> Array:
+        return xp.reshape(xp.permute_dims(array, tuple(labels.index(c) for c in order)), to)
+
+    if not summed:  # an elementwise product: no matrices to multiply
+        left, right = (
+            arranged(array, labels, [c for c in out if c in labels], tuple(size[c] if c in labels else 1 for c in out))
+            for array, labels in ((x, a), (y, b))
+        )
+        return xp.multiply(left, right)
+    lead, k = shape(batch), math.prod(shape(summed))
+    left = arranged(x, a, batch + free_a + summed, (*lead, math.prod(shape(free_a)), k))
+    right = arranged(y, b, batch + summed + free_b, (*lead, k, math.prod(shape(free_b))))
     order = batch + free_a + free_b
+    product = xp.reshape(xp.matmul(left, right), shape(order))
     return xp.permute_dims(product, tuple(order.index(c) for c in out))
+
+
+def wrap_index(xp: Any, index: Array, n: int) -> Array:
+    """An integer array with negative indices into an axis of length n counted from its start, as int64.
+
+    Raises an IndexError if one is out of bounds; a backend on another device may leave that out, to not wait for it.
+    """
+    index = xp.astype(index, xp.int64, copy=False)
+    negative = index < 0
+    if math.prod(index.shape) and bool(xp.any(xp.logical_or(index < -n, index >= n))):
+        raise IndexError(f"an index is out of bounds for an axis of length {n}")
+    return xp.where(negative, index + n, index)

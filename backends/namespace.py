@@ -17,14 +17,14 @@ STANDARD = """
 abs acos acosh add all any arange argmax argmin argsort asarray asin asinh astype atan atan2 atanh
 bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor broadcast_arrays broadcast_to
 can_cast ceil clip concat copysign cos cosh count_nonzero cumulative_prod cumulative_sum diff divide
-empty empty_like equal exp expand_dims expm1 eye finfo flip floor floor_divide full full_like
+empty empty_like equal exp expand_dims expm1 eye finfo flip floor floor_divide from_dlpack full full_like
 greater greater_equal hypot iinfo isdtype isfinite isinf isnan less less_equal linspace
 log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul matrix_transpose max maximum mean
 meshgrid min minimum moveaxis multiply negative nextafter nonzero not_equal ones ones_like permute_dims positive pow prod
 real reciprocal remainder repeat reshape result_type roll round searchsorted sign signbit sin sinh sort sqrt square
 squeeze stack std subtract sum take take_along_axis tan tanh tensordot tile tril triu trunc unique_values unstack var
 vecdot where zeros zeros_like
-bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64
+bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64
 e inf nan newaxis pi linalg
 """.split()
 

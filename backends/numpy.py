@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .base import Array, Backend, Kernel
+from .base import FLOATING, Array, Backend, Kernel
 from .namespace import Namespace
+from .numpy_updates import kernels as update_kernels
 
 # Ops whose kernel is one ufunc: naming it here saves a Python call per op.
 UFUNCS = {
@@ -29,6 +30,33 @@ def index_add(x: Array, index: Array, updates: Array, axis: int) -> Array:
     out = np.array(x)
     np.add.at(out, (slice(None),) * axis + (index,), updates)
     return out
+
+
+def wrap_index(index: Array, n: int) -> Array:
+    """An integer array with negative indices counted from the start; an IndexError if one is out of bounds."""
+    index = np.asarray(index).astype(np.int64, copy=False)
+    if index.size == 0:
+        return index
+    low, high = index.min(), index.max()
+    if low < -n or high >= n:
+        raise IndexError(f"index {high if high >= n else low} is out of bounds for an axis of length {n}")
+    return index if low >= 0 else np.where(index < 0, index + n, index)
+
+
+def masked(mask: Array, x: Array) -> Array:
+    """The values of x where the mask holds, else 0: on the bits, because `np.where` is slow on random masks."""
+    bits = np.dtype(f"i{x.dtype.itemsize}")
+    kept: Array = np.bitwise_and(x.view(bits), np.negative(mask.view(np.int8)), dtype=bits).view(x.dtype)
+    return kept
+
+
+def where(condition: Array, x: Array, y: Array) -> Array:
+    """Choose x where the condition holds, else y. Beside a scalar 0, as rules have it, floats are masked bitwise."""
+    if type(y) is float and y == 0.0 and getattr(x, "dtype", None) in FLOATING:
+        return masked(condition, x)
+    if type(x) is float and x == 0.0 and getattr(y, "dtype", None) in FLOATING:
+        return masked(np.logical_not(condition), y)
+    return np.where(condition, x, y)
 
 
 def sliding_windows(x: Array, window: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Array:
@@ -55,10 +83,14 @@ class NumpyBackend(Backend):
 
     def __init__(self) -> None:
         super().__init__(
-            Namespace(np, erf=erf, index_add=index_add, sliding_windows=sliding_windows),
+            Namespace(
+                np, erf=erf, index_add=index_add, masked=masked, sliding_windows=sliding_windows, wrap_index=wrap_index
+            ),
         )
         for op, ufunc in UFUNCS.items():
             self.kernels[op] = Kernel(ufunc)
+        self.kernels["where"] = Kernel(where)
+        self.kernels.update(update_kernels())
 
     def asarray(self, data: Any, dtype: np.dtype[Any] | None = None) -> Array:
         """`data` as an ndarray; nothing is copied if it already is one of that dtype."""

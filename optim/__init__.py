@@ -1,1 +1,22 @@
-""""""
+"""Optimisers, learning-rate schedules and gradient clipping, with PyTorch's names, defaults and formulas."""
+
+from . import lr_scheduler
+from .adam import Adam, Adamax, AdamW, NAdam, RAdam
+from .adaptive import Adadelta, Adagrad, RMSprop
+from .clipping import clip_grad_norm_, clip_grad_value_
+from .lr_scheduler import (
+    ChainedScheduler,
+    ConstantLR,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    LRScheduler,
+    MultiStepLR,
+    PolynomialLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+    StepLR,
+)
+from .optimizer import Optimizer
+from .sgd import SGD, Lion

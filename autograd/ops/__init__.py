@@ -1,18 +1,27 @@
 """Op families, one file each. What each file lists in `__all__` is public as `pullback.<name>`."""
 
 from .activation import *
+from .arrange import *
+from .binary import *
 from .conv import *
 from .creation import *
+from .einsum import *
 from .elementwise import *
+from .extrema import *
 from .index import *
 from .linalg import *
+from .linear import *
 from .loss import *
 from .norm import *
 from .pool import *
 from .random import *
 from .reduce import *
+from .scan import *
 from .shape import *
 from .softmax import *
+from .sorting import *
 from .transfer import transfer
 from .unary import *
 from .update import *
+
+from .extrema import norm  # isort: skip  (the submodule of that name hides the function otherwise)

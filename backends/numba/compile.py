@@ -1,0 +1,277 @@
+"""Compiling kernels: one decorator for helpers, one for kernels, and the one loop that runs kernels on all threads.
+
+A kernel is a function of arrays, numbers and, last, the index of a *task*. `kernel` compiles it to a C function that finds
+its arguments in a block of 8-byte words; called as `kernel(tasks, *arguments)` it runs all tasks, on all threads if
+there are several. Numba's own parallel functions cost seconds each to compile; here there is just one of them.
+
+Results are the same bits from run to run and for any number of threads: work is cut into tasks by shape alone, and
+partial results are combined in a fixed order. So no `fastmath` but `contract`, which fuses a·b + c.
+
+Kernels are cached on disk, beside their file, in `NUMBA_CACHE_DIR`, or in the user's cache directory, and run uncached
+where none can be written. A cached kernel is found only under the exact text of *all* sources of this package, so one
+that calls a helper in another file cannot go stale.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import threads
+
+# OpenMP's idle threads would spin after each kernel and take the cores from the BLAS call that follows.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "numba" not in sys.modules and threads.get_num_threads() > threads.available_cores():
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(threads.get_num_threads()))
+
+import numba
+from llvmlite import ir
+from numba import prange, types
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.ccallback import CFunc
+from numba.extending import intrinsic
+from numba.np import arrayobj
+
+#: What a kernel's parameters are called in its annotations. Arrays are row-major and seen as one-dimensional.
+Floats = Any  #: of the kernel's floating dtype
+Ints = Any  #: int64
+Words = Any  #: uint32
+_FIXED = {"Ints": np.dtype(np.int64), "Words": np.dtype(np.uint32)}
+_SCALARS = {"int": (types.int64, ctypes.c_int64), "float": (types.float64, ctypes.c_double)}
+
+STAMP = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]  # Numba has no type hints
+    """Numba's cache of compiled functions, keyed by all of this package's sources, and never an obstacle."""
+
+    def __init__(self, fn: Callable[..., Any], dtype: str) -> None:
+        super().__init__(fn)
+        self._dtype = dtype
+        name = f"{self._impl.filename_base}-{dtype}-{STAMP[:16]}"
+        self._cache_file = IndexDataCacheFile(cache_path=self._cache_path, filename_base=name, source_stamp=STAMP)
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return sig, codegen.magic_tuple(), self._dtype
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a file cut short by a full disk or a kill unpickles to anything: compile instead
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError:  # the disk is full, or the directory has become read-only
+            self.disable()
+
+
+def _cached(compiled: Any, fn: Callable[..., Any], dtype: str) -> Any:
+    try:
+        compiled._cache = _Cache(fn, dtype)
+    except RuntimeError:  # no cache directory can be written
+        pass
+    return compiled
+
+
+def jit(fn: Callable[..., Any]) -> Any:
+    """Compile a helper that kernels call. It becomes part of them, so it has no cache of its own."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(fn)
+
+
+_word_at = ctypes.c_size_t.from_address
+_DATA = object.__basicsize__  # the data pointer is the first thing after an array object's header
+
+
+def _address(x: Any) -> int:
+    """Where the array's data begins. NumPy's `x.ctypes.data` says the same ten times slower."""
+    return _word_at(id(x) + _DATA).value
+
+
+if _address(_probe := np.zeros(1)) != _probe.ctypes.data:  # another layout of objects than CPython's
+
+    def _address(x: Any) -> int:
+        """Where the array's data begins."""
+        address: int = x.ctypes.data
+        return address
+
+
+class Kernel:
+    """A compiled function of arrays, numbers and a task's index. See this module's text."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self.fn = fn
+        self.__doc__ = fn.__doc__
+        self.kinds = list(fn.__annotations__.values())[:-2]  # without the task's index and the result
+        fields: list[tuple[str, Any]] = []
+        for i, kind in enumerate(self.kinds):
+            scalar = _SCALARS.get(kind)
+            fields += [(f"v{i}", scalar[1])] if scalar else [(f"p{i}", ctypes.c_int64), (f"n{i}", ctypes.c_int64)]
+        self._block = type("Block", (ctypes.Structure,), {"_fields_": fields})
+        self._addresses: dict[Any, int] = {}
+        self._compiled: list[Any] = []  # keeps the machine code alive
+        self._lock = threading.Lock()
+
+    def __call__(self, tasks: int, *args: Any) -> None:
+        """Run the tasks 0 … tasks-1 with these arguments."""
+        words: list[Any] = []
+        dtype = None
+        for kind, value in zip(self.kinds, args, strict=True):
+            if kind in _SCALARS:
+                words.append(value)
+                continue
+            if kind == "Floats":
+                dtype = expected = dtype or value.dtype
+            else:
+                expected = _FIXED[kind]
+            if value.dtype != expected or not value.flags.c_contiguous:
+                raise TypeError(f"kernel {self.fn.__name__} needs a row-major {expected}, not {value.dtype} {value.shape}")
+            words += (_address(value), value.size)
+        address = self._addresses.get(dtype) or self.compile(dtype)
+        block = self._block(*words)
+        run(address, ctypes.addressof(block), tasks)
+
+    def compile(self, dtype: Any) -> int:
+        """Compile, or load from the cache, the version for a floating dtype; returns the C function's address."""
+        with self._lock:
+            if dtype not in self._addresses:
+                kinds = []
+                for kind in self.kinds:
+                    if kind in _SCALARS:
+                        kinds.append(_SCALARS[kind][0])
+                    else:
+                        element = numba.from_dtype(np.dtype(_FIXED.get(kind, dtype)))
+                        kinds.append(types.Array(element, 1, "C"))
+                signature = types.void(types.int64, types.int64)
+                options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+                made = CFunc(_entry(jit(self.fn), _unpack(kinds)), (signature.args, signature.return_type), {}, options)
+                _cached(made, self.fn, str(dtype)).compile()
+                self._compiled.append(made)
+                self._addresses[dtype] = made.address
+        return self._addresses[dtype]
+
+
+def kernel(fn: Callable[..., Any]) -> Kernel:
+    """Make a function a kernel. Its annotations are its signature; the last parameter is the task's index."""
+    return Kernel(fn)
+
+
+def _entry(fn: Any, unpack: Any) -> Callable[[int, int], None]:
+    def entry(block: int, task: int) -> None:
+        fn(*unpack(block), task)
+
+    return entry
+
+
+def _unpack(kinds: list[Any]) -> Any:
+    """An intrinsic: address of the block of words -> tuple of the arguments."""
+
+    @intrinsic
+    def unpack(typingctx: Any, block: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            words = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+            slot = 0
+
+            def word() -> Any:
+                nonlocal slot
+                slot += 1
+                return builder.load(builder.gep(words, [ir.Constant(ir.IntType(64), slot - 1)]))
+
+            values = []
+            for kind in kinds:
+                value = word()
+                if isinstance(kind, types.Array):
+                    array = context.make_array(kind)(context, builder)
+                    size = context.get_constant(types.intp, kind.dtype.bitwidth // 8)
+                    data = builder.inttoptr(value, array.data.type)
+                    arrayobj.populate_array(array, data=data, shape=[word()], strides=[size], itemsize=size, meminfo=None)
+                    value = array._getvalue()
+                elif kind is types.float64:
+                    value = builder.bitcast(value, ir.DoubleType())
+                values.append(value)
+            return context.make_tuple(builder, signature.return_type, values)
+
+        return types.Tuple(kinds)(types.int64), codegen
+
+    return unpack
+
+
+# ------------------------------------------------------------ running tasks
+
+
+@intrinsic
+def _call(typingctx: Any, address: Any, block: Any, task: Any) -> Any:
+    """Call the C function at that address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = ir.IntType(64)
+        function = ir.FunctionType(ir.VoidType(), [word, word])
+        builder.call(builder.inttoptr(args[0], function.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+def _all_tasks(address: int, block: int, tasks: int) -> None:
+    for task in prange(tasks):
+        _call(address, block, np.int64(task))
+
+
+_loop: Any = None  # `_all_tasks` on all threads
+_plain: Any = None  # `_all_tasks` on this one
+_one_at_a_time: AbstractContextManager[Any] = nullcontext()
+_setup = threading.Lock()
+
+
+class _Local(threading.local):
+    version = -1
+
+
+_local = _Local()
+
+
+def run(address: int, block: int, tasks: int) -> None:
+    """Call the C function at that address for every task; the iterations are shared among the threads."""
+    if _local.version != threads.version():
+        _prepare()
+    if tasks == 1:
+        _plain(address, block, 1)
+        return
+    with _one_at_a_time:
+        _loop(address, block, tasks)
+
+
+def _prepare() -> None:
+    """Tell Numba this Python thread's number of threads; the first call starts the pool and so chooses its kind."""
+    global _loop, _plain, _one_at_a_time
+    with _setup:
+        numba.set_num_threads(min(threads.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        _local.version = threads.version()
+        if _loop is None:
+            if numba.threading_layer() == "workqueue":
+                _one_at_a_time = threading.Lock()  # this pool aborts the process if two Python threads use it at once
+            signature = types.void(types.int64, types.int64, types.int64)
+            _plain = _driver(signature, parallel=False)
+            _loop = _driver(signature, parallel=True)
+
+
+def _driver(signature: Any, parallel: bool) -> Any:
+    made = numba.njit(nogil=True, error_model="numpy", parallel=parallel)(_all_tasks)
+    _cached(made, _all_tasks, "parallel" if parallel else "serial").compile(signature)
+    return made
+
+
+def describe() -> str:
+    """Numba's version, the kind of thread pool and its size."""
+    _prepare()
+    return f"Numba {numba.__version__}, {numba.get_num_threads()} threads ({numba.threading_layer()})"

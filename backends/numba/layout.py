@@ -1,0 +1,102 @@
+"""Images in memory: kernels work on (n, h, w, c) next to each other, and users see (n, c, h, w) through strides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .compile import Floats, kernel
+
+Array = Any
+
+
+def ready(x: Array) -> Array:
+    """The array as kernels take it: row-major and aligned; a copy if it is not."""
+    flags = x.flags
+    return x if flags.c_contiguous and flags.aligned else np.array(x, order="C")
+
+
+def empty_images(n: int, c: int, h: int, w: int, dtype: Any) -> Array:
+    """Uninitialised (n, c, h, w), channels last in memory."""
+    return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
+
+
+def channels_last(x: Array, padding: tuple[int, int] = (0, 0)) -> Array:
+    """(n, c, h, w) -> (n, h + 2·ph, w + 2·pw, c), zero-padded and row-major; no copy if the memory is so already."""
+    n, c, h, w = x.shape
+    ph, pw = padding
+    last = x.transpose(0, 2, 3, 1)
+    flags = last.flags
+    packed = flags.c_contiguous and flags.aligned
+    if packed and not (ph or pw):
+        return last
+    if packed:
+        source, steps = last, (h * w * c, w * c, c, 1)
+    else:
+        source, steps = ready(x), (c * h * w, w, 1, h * w)
+    out = np.empty((n, h + 2 * ph, w + 2 * pw, c), x.dtype)
+    if out.size:
+        _pad_row(n * (h + 2 * ph), source, out, h, w, c, ph, pw, *steps)
+    return out
+
+
+def dense_images(x: Array) -> tuple[Array, bool]:
+    """(n, c, h, w) as it lies in memory, and whether that is in the order of the axes; channels-last if it is in neither."""
+    if x.flags.c_contiguous and x.flags.aligned and x.shape[1] > 1:
+        return x, True
+    return channels_last(x), False
+
+
+@kernel
+def _pad_row(
+    x: Floats, out: Floats, h: int, w: int, c: int, ph: int, pw: int, sn: int, sh: int, sw: int, sc: int, row: int
+) -> None:
+    """One row of pixels of the padded image; x's elements lie sn, sh, sw, sc apart."""
+    height, width = h + 2 * ph, (w + 2 * pw) * c
+    image, y = row // height, row % height - ph
+    start = row * width
+    if y < 0 or y >= h:
+        out[start : start + width] = 0
+        return
+    out[start : start + pw * c] = 0
+    out[start + (pw + w) * c : start + width] = 0
+    source, target = image * sn + y * sh, start + pw * c
+    if sc == 1:
+        for j in range(w * c):
+            out[target + j] = x[source + j]
+    else:
+        for k in range(c):
+            for j in range(w):
+                out[target + j * c + k] = x[source + j * sw + k * sc]
+
+
+def in_memory_order(x: Array) -> Array | None:
+    """The array with its axes in the order of memory, if it is then row-major without gaps."""
+    flags = x.flags
+    if not flags.aligned:
+        return None
+    if flags.c_contiguous:
+        return x
+    if flags.f_contiguous:
+        return x.T
+    if x.ndim == 4:
+        last = x.transpose(0, 2, 3, 1)
+        if last.flags.c_contiguous:
+            return last
+    return None
+
+
+def aligned_pair(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Two arrays of one shape in one order of memory, y's if it has any, and an empty array that lies as y does."""
+    b = in_memory_order(y)
+    if b is None:
+        b = y = np.array(y, order="C")
+    out = np.empty_like(y)
+    if x.strides == y.strides and x.flags.aligned:
+        a = in_memory_order(x)
+    else:
+        copy = np.empty_like(y)
+        np.copyto(copy, x)
+        a = in_memory_order(copy)
+    return a, b, out

@@ -1,0 +1,226 @@
+"""Functions of the rows of a matrix: softmax, its logarithm, and layer normalisation, each with its cotangent.
+
+Arrays are (…, n) with the last axis the row. Sums and maxima run in sixteen lanes that are joined in a fixed order: that
+is what the vectoriser needs, and the result does not depend on the threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .compile import Floats, jit, kernel
+from .layout import ready
+from .mathematics import exp
+
+Array = Any
+LANES = 16
+BLOCK = 8192  # elements of one task
+
+
+@jit
+def _lanes_sum(lanes: Floats) -> Any:
+    for half in (8, 4, 2, 1):
+        for k in range(half):
+            lanes[k] += lanes[k + half]
+    return lanes[0]
+
+
+@jit
+def _sum(x: Floats, start: int, n: int, lanes: Floats) -> Any:
+    lanes[:] = 0
+    whole = n // LANES * LANES
+    for i in range(start, start + whole, LANES):
+        for k in range(LANES):
+            lanes[k] += x[i + k]
+    for i in range(start + whole, start + n):
+        lanes[i - start - whole] += x[i]
+    return _lanes_sum(lanes)
+
+
+@jit
+def _dot(x: Floats, a: int, y: Floats, b: int, n: int, lanes: Floats) -> Any:
+    lanes[:] = 0
+    whole = n // LANES * LANES
+    for i in range(0, whole, LANES):
+        for k in range(LANES):
+            lanes[k] += x[a + i + k] * y[b + i + k]
+    for i in range(whole, n):
+        lanes[i - whole] += x[a + i] * y[b + i]
+    return _lanes_sum(lanes)
+
+
+@jit
+def _max(x: Floats, start: int, n: int, lanes: Floats) -> Any:
+    """The largest element; if one is NaN, anything."""
+    lanes[:] = x[start]
+    whole = n // LANES * LANES
+    for i in range(start, start + whole, LANES):
+        for k in range(LANES):
+            lanes[k] = x[i + k] if x[i + k] > lanes[k] else lanes[k]
+    for i in range(start + whole, start + n):
+        k = i - start - whole
+        lanes[k] = x[i] if x[i] > lanes[k] else lanes[k]
+    top = lanes[0]
+    for k in range(1, LANES):
+        top = lanes[k] if lanes[k] > top else top
+    return top
+
+
+@kernel
+def _softmax_rows(x: Floats, out: Floats, n: int, rows: int, length: int, block: int) -> None:
+    lanes = np.empty(LANES, x.dtype)
+    for row in range(block * length, min((block + 1) * length, rows)):
+        a = row * n
+        top = _max(x, a, n, lanes)
+        for i in range(a, a + n):
+            out[i] = exp(x[i] - top)
+        total = _sum(out, a, n, lanes)
+        for i in range(a, a + n):
+            out[i] /= total
+
+
+@kernel
+def _softmax_grad_rows(g: Floats, y: Floats, out: Floats, n: int, rows: int, length: int, block: int) -> None:
+    lanes = np.empty(LANES, y.dtype)
+    for row in range(block * length, min((block + 1) * length, rows)):
+        a = row * n
+        inner = _dot(g, a, y, a, n, lanes)
+        for i in range(a, a + n):
+            out[i] = y[i] * (g[i] - inner)
+
+
+@kernel
+def _log_softmax_rows(x: Floats, out: Floats, n: int, rows: int, length: int, block: int) -> None:
+    lanes = np.empty(LANES, x.dtype)
+    for row in range(block * length, min((block + 1) * length, rows)):
+        a = row * n
+        top = _max(x, a, n, lanes)
+        for i in range(a, a + n):
+            out[i] = exp(x[i] - top)
+        shift = top, np.log(_sum(out, a, n, lanes))
+        for i in range(a, a + n):
+            out[i] = (x[i] - shift[0]) - shift[1]
+
+
+@kernel
+def _log_softmax_grad_rows(g: Floats, y: Floats, out: Floats, n: int, rows: int, length: int, block: int) -> None:
+    lanes = np.empty(LANES, y.dtype)
+    for row in range(block * length, min((block + 1) * length, rows)):
+        a = row * n
+        total = _sum(g, a, n, lanes)
+        for i in range(a, a + n):
+            out[i] = g[i] - exp(y[i]) * total
+
+
+@jit
+def _moments(x: Floats, a: int, n: int, eps: Any, scratch: Floats, lanes: Floats) -> Any:
+    """Centred row in `scratch`, and 1/√(σ² + ε)."""
+    mean = _sum(x, a, n, lanes) / x.dtype.type(n)
+    for i in range(n):
+        scratch[i] = x[a + i] - mean
+    return x.dtype.type(1) / np.sqrt(_dot(scratch, 0, scratch, 0, n, lanes) / x.dtype.type(n) + eps)
+
+
+@kernel
+def _layer_norm_rows(
+    x: Floats, weight: Floats, bias: Floats, out: Floats, n: int, eps: float, rows: int, length: int, block: int
+) -> None:
+    lanes, centred, epsilon = np.empty(LANES, x.dtype), np.empty(n, x.dtype), x.dtype.type(eps)
+    for row in range(block * length, min((block + 1) * length, rows)):
+        r = _moments(x, row * n, n, epsilon, centred, lanes)
+        for i in range(n):
+            out[row * n + i] = centred[i] * r * weight[i] + bias[i]
+
+
+@kernel
+def _layer_norm_grad_rows(
+    g: Floats, x: Floats, weight: Floats, out: Floats, sums: Floats, n: int, eps: float, rows: int, length: int,
+    block: int,
+) -> None:  # fmt: skip
+    """∂x of a block of rows, and the block's parts of ∂weight and ∂bias."""
+    lanes, xhat, h = np.empty(LANES, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
+    epsilon, count = x.dtype.type(eps), x.dtype.type(n)
+    dweight, dbias = block * 2 * n, (block * 2 + 1) * n
+    sums[dweight : dweight + 2 * n] = 0
+    for row in range(block * length, min((block + 1) * length, rows)):
+        a = row * n
+        r = _moments(x, a, n, epsilon, xhat, lanes)
+        for i in range(n):
+            xhat[i] *= r
+            h[i] = g[a + i] * weight[i]
+            sums[dweight + i] += g[a + i] * xhat[i]
+            sums[dbias + i] += g[a + i]
+        mean = _sum(h, 0, n, lanes) / count
+        slope = _dot(h, 0, xhat, 0, n, lanes) / count
+        for i in range(n):
+            out[a + i] = r * (h[i] - mean - xhat[i] * slope)
+
+
+def _blocks(rows: int, n: int) -> tuple[int, int]:
+    """Number of tasks and rows of one."""
+    length = max(1, BLOCK // n)
+    return -(-rows // length), length
+
+
+def softmax(x: Array, *, axis: int) -> Array:
+    """x: (…, n) -> (…, n)."""
+    x = ready(x)
+    out = np.empty(x.shape, x.dtype)
+    n = x.shape[-1]
+    tasks, length = _blocks(x.size // n, n)
+    _softmax_rows(tasks, x, out, n, x.size // n, length)
+    return out
+
+
+def log_softmax(x: Array, *, axis: int) -> Array:
+    """x: (…, n) -> (…, n)."""
+    x = ready(x)
+    out = np.empty(x.shape, x.dtype)
+    n = x.shape[-1]
+    tasks, length = _blocks(x.size // n, n)
+    _log_softmax_rows(tasks, x, out, n, x.size // n, length)
+    return out
+
+
+def softmax_grad(gy: Array, y: Array, *, axis: int) -> Array:
+    """gy, y: (…, n) -> (…, n)."""
+    gy, y = ready(gy), ready(y)
+    out = np.empty(y.shape, y.dtype)
+    n = y.shape[-1]
+    tasks, length = _blocks(y.size // n, n)
+    _softmax_grad_rows(tasks, gy, y, out, n, y.size // n, length)
+    return out
+
+
+def log_softmax_grad(gy: Array, y: Array, *, axis: int) -> Array:
+    """gy, y: (…, n) -> (…, n)."""
+    gy, y = ready(gy), ready(y)
+    out = np.empty(y.shape, y.dtype)
+    n = y.shape[-1]
+    tasks, length = _blocks(y.size // n, n)
+    _log_softmax_grad_rows(tasks, gy, y, out, n, y.size // n, length)
+    return out
+
+
+def layer_norm(x: Array, weight: Array, bias: Array, *, axes: int, eps: float) -> Array:
+    """x: (…, *s), weight, bias: s, with `axes` axes -> (…, *s)."""
+    x, n = ready(x), weight.size
+    out = np.empty(x.shape, x.dtype)
+    tasks, length = _blocks(x.size // n, n)
+    _layer_norm_rows(tasks, x, ready(weight), ready(bias), out, n, eps, x.size // n, length)
+    return out
+
+
+def layer_norm_grad(gy: Array, x: Array, weight: Array, *, axes: int, eps: float) -> tuple[Array, Array, Array]:
+    """gy, x: (…, *s), weight: s -> cotangents of x: (…, *s), weight: s, bias: s."""
+    gy, x, n = ready(gy), ready(x), weight.size
+    out = np.empty(x.shape, x.dtype)
+    rows = x.size // n
+    length = max(BLOCK // n, -(-rows // 64), 1)
+    tasks = -(-rows // length)
+    sums = np.empty((tasks, 2, n), x.dtype)
+    _layer_norm_grad_rows(tasks, gy, x, ready(weight), out, sums, n, eps, rows, length)
+    dweight, dbias = sums.sum(axis=0)
+    return out, dweight.reshape(weight.shape), dbias.reshape(weight.shape)

@@ -1,0 +1,113 @@
+"""Activation functions with PyTorch's signatures. `inplace` is accepted and has no effect: tensors are immutable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd import ops
+from ..autograd.tensor import Tensor
+
+__all__ = [
+    "elu", "gelu", "leaky_relu", "log_softmax", "logsigmoid", "mish", "prelu", "relu", "selu", "sigmoid", "silu",
+    "softmax", "softmin", "softplus", "softsign", "tanh",
+]  # fmt: skip
+
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0); its derivative at 0 is 0."""
+    return ops.relu(input)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """Leaky rectifier: x where x > 0, negative_slope·x elsewhere. Maas et al. 2013."""
+    return ops.leaky_relu(input, negative_slope=negative_slope)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """Rectifier with a trained slope: x where x > 0, weight·x elsewhere.
+
+    weight: (1,) for all channels together, or (c,) along axis 1.
+
+    He et al. 2015, "Delving Deep into Rectifiers".
+    """
+    if weight.size != 1:
+        if input.ndim < 2 or input.shape[1] != weight.size:
+            raise ValueError(
+                f"prelu: the weight has {weight.size} channels, the input of shape {input.shape} has them on axis 1"
+            )
+        weight = ops.reshape(weight, shape=(weight.size,) + (1,) * (input.ndim - 2))
+    return ops.where(input > 0, input, weight * input)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """Exponential linear unit: x where x > 0, alpha·(eˣ − 1) elsewhere. Clevert et al. 2016."""
+    return ops.elu(input, alpha=alpha)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """scale·elu(x, alpha) with scale 1.0507… and alpha 1.6732…. Klambauer et al. 2017, "Self-Normalizing Networks"."""
+    return SELU_SCALE * ops.elu(input, alpha=SELU_ALPHA)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x·Φ(x) with the normal distribution function Φ, exactly ("none") or by its tanh form. Hendrycks & Gimpel 2016."""
+    return ops.gelu(input, approximate=approximate)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x·sigmoid(x), also called swish."""
+    return ops.silu(input)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x·tanh(softplus(x)). Misra 2019."""
+    return input * ops.tanh(softplus(input))
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1/(1 + e⁻ˣ)."""
+    return ops.sigmoid(input)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """Logarithm of sigmoid(x), without overflow."""
+    return ops.log_sigmoid(input)
+
+
+def tanh(input: Tensor) -> Tensor:
+    """Hyperbolic tangent."""
+    return ops.tanh(input)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + e^(beta·x))/beta; x itself where beta·x > threshold."""
+    return ops.softplus(input, beta=float(beta), threshold=float(threshold))
+
+
+def softsign(input: Tensor) -> Tensor:
+    """x/(1 + |x|)."""
+    return input / (ops.abs(input) + 1.0)
+
+
+def _axis(name: str, dim: int | None) -> int:
+    if dim is None:
+        raise TypeError(f"{name} needs the axis that holds the classes: pass dim=1, or dim=-1 for the last one")
+    return dim
+
+
+def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
+    """e^xᵢ / Σⱼ e^xⱼ along the axis `dim`; converted to `dtype` first where one is given."""
+    return ops.softmax(input if dtype is None else input.astype(dtype), axis=_axis("softmax", dim))
+
+
+def softmin(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
+    """softmax(−x) along the axis `dim`."""
+    return softmax(-input, _axis("softmin", dim), dtype)
+
+
+def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
+    """Logarithm of softmax(x) along the axis `dim`, without overflow."""
+    return ops.log_softmax(input if dtype is None else input.astype(dtype), axis=_axis("log_softmax", dim))

@@ -1,0 +1,56 @@
+"""Buffer: a tensor that a module owns and no optimiser touches, such as a running mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.tensor import Parameter, Tensor
+from ..backends import Backend
+
+
+class Buffer(Tensor):
+    """State of a module that is saved and moved with it but not trained. It changes only by `assign`.
+
+    Parameters
+    ----------
+    data, dtype, backend : as for `Tensor`.
+    persistent : whether `state_dict()` holds it.
+    """
+
+    __slots__ = ("persistent",)
+
+    def __init__(
+        self, data: Any, dtype: Any = None, *, persistent: bool = True, backend: str | Backend | None = None
+    ) -> None:
+        super().__init__(data, dtype, backend=backend)
+        self.persistent = persistent
+
+    def assign(self, value: Any) -> None:
+        """Replace the values. Same shape; converted to this dtype and backend, and cut off from any graph."""
+        new = Tensor(value, backend=self.backend)
+        if new.shape != self.shape:
+            raise ValueError(f"assign: the buffer has shape {self.shape}, the value {new.shape}")
+        if new.dtype != self.dtype:
+            new = new.detach().astype(self.dtype)
+        elif not isinstance(value, Tensor) or isinstance(value, Parameter):  # memory that others may write to
+            new = Tensor._wrap(self.backend.xp.asarray(new._value, copy=True), self.backend)
+        self._value = new._value
+
+    def _move(self, backend: Backend) -> None:
+        """Move to another backend in place: the buffer stays the same object."""
+        if backend is not self.backend:
+            self._value = backend.asarray(self.backend.to_numpy(self._value))
+            self.backend = backend
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Buffer:
+        return _rebuild(self.numpy().copy(), self.backend.name, self.persistent)
+
+    def __reduce__(self) -> Any:
+        return _rebuild, (self.numpy().copy(), self.backend.name, self.persistent)
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("Tensor(", "Buffer(", 1)
+
+
+def _rebuild(values: Any, backend: str, persistent: bool) -> Buffer:
+    return Buffer(values, persistent=persistent, backend=backend)

@@ -1,0 +1,195 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...autograd.tensor import Parameter, Tensor
+from .. import functional as F
+from ..arguments import whole
+from ..buffer import Buffer
+from ..module import Module
+
+
+def _constant(value: float, shape: Any, dtype: Any, backend: Any) -> Parameter:
+    return Parameter(np.full(shape, value, np.float32), dtype, backend=backend)
+
+
+class _BatchNorm(Module):
+    ranks: tuple[int, ...] = ()
+    layout = ""
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, *, bias: bool = True, dtype: Any = None, backend: Any = None,
+    ) -> None:  # fmt: skip
+        self.num_features = whole(type(self).__name__, "num_features", num_features)
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        self.weight = _constant(1.0, num_features, dtype, backend) if affine else None
+        self.bias = _constant(0.0, num_features, dtype, backend) if affine and bias else None
+        self.running_mean = self.running_var = self.num_batches_tracked = None
+        if track_running_stats:
+            self.running_mean = Buffer(np.zeros(num_features, np.float32), dtype, backend=backend)
+            self.running_var = Buffer(np.ones(num_features, np.float32), dtype, backend=backend)
+            self.num_batches_tracked = Buffer(np.zeros((), np.int64), backend=backend)
+
+    def reset_running_stats(self) -> None:
+        """Mean 0, variance 1, no batches seen."""
+        if self.track_running_stats:
+            self.running_mean.assign(np.zeros(self.num_features))
+            self.running_var.assign(np.ones(self.num_features))
+            self.num_batches_tracked.assign(np.zeros((), np.int64))
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0, and the running statistics as at the start."""
+        self.reset_running_stats()
+        if self.affine:
+            self.weight.assign(np.ones(self.num_features))
+        if self.bias is not None:
+            self.bias.assign(np.zeros(self.num_features))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input's shape."""
+        if input.ndim not in self.ranks or input.shape[1] != self.num_features:
+            raise ValueError(
+                f"{type(self).__name__}({self.num_features}) takes an input of shape "
+                f"{self.layout.replace('c', str(self.num_features))}, not {input.shape}"
+            )
+        momentum = self.momentum
+        if self.training and self.track_running_stats:
+            self.num_batches_tracked.assign(self.num_batches_tracked + 1)
+            if momentum is None:  # the mean over all batches so far
+                momentum = 1.0 / self.num_batches_tracked.item()
+        return F.batch_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias,
+            self.training or not self.track_running_stats, 0.0 if momentum is None else momentum, self.eps,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalisation of (n, c) or (n, c, l): each channel to mean bias and standard deviation weight.
+
+    y = (x − mean)/√(var + eps)·weight + bias. In training the statistics are the batch's (biased variance), and the
+    running ones move towards them: running ← (1 − momentum)·running + momentum·batch, with the unbiased variance; in
+    evaluation the running ones are used. Ioffe & Szegedy 2015.
+
+    Parameters
+    ----------
+    num_features : channels c.
+    momentum : weight of the newest batch; None for the plain mean over all batches.
+    affine : whether there are trained weight and bias. bias : False for a weight only.
+    track_running_stats : whether there are running statistics.
+    """
+
+    ranks = (2, 3)
+    layout = "(n, c) or (n, c, l)"
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalisation of (n, c, h, w), as `BatchNorm1d`; the statistics are over n, h and w."""
+
+    ranks = (4,)
+    layout = "(n, c, h, w)"
+
+
+def _shape(owner: str, value: int | Sequence[int]) -> tuple[int, ...]:
+    sizes = (value,) if isinstance(value, numbers.Integral) else tuple(value)  # type: ignore[arg-type]
+    if not sizes:
+        raise ValueError(f"{owner}: normalized_shape must have at least one axis")
+    return tuple(whole(owner, "normalized_shape", n) for n in sizes)
+
+
+class LayerNorm(Module):
+    """Normalisation over the last axes: y = (x − mean)/√(var + eps)·weight + bias. Ba et al. 2016.
+
+    Parameters
+    ----------
+    normalized_shape : sizes of the last axes, over which mean and (biased) variance are taken.
+    elementwise_affine : whether there are weight and bias of that shape. bias : False for a weight only.
+    """
+
+    def __init__(
+        self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True,
+        bias: bool = True, *, dtype: Any = None, backend: Any = None,
+    ) -> None:  # fmt: skip
+        self.normalized_shape = _shape("LayerNorm", normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        self.weight = _constant(1.0, self.normalized_shape, dtype, backend) if elementwise_affine else None
+        self.bias = _constant(0.0, self.normalized_shape, dtype, backend) if elementwise_affine and bias else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(…, *normalized_shape) -> the same shape."""
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+
+
+class RMSNorm(Module):
+    """x/√(mean(x²) + eps)·weight over the last axes. Zhang & Sennrich 2019.
+
+    Parameters
+    ----------
+    normalized_shape : sizes of the last axes. eps : the machine epsilon of the input's dtype for None.
+    elementwise_affine : whether there is a weight of that shape.
+    """
+
+    def __init__(
+        self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True, *,
+        dtype: Any = None, backend: Any = None,
+    ) -> None:  # fmt: skip
+        self.normalized_shape = _shape("RMSNorm", normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        self.weight = _constant(1.0, self.normalized_shape, dtype, backend) if elementwise_affine else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(…, *normalized_shape) -> the same shape."""
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class GroupNorm(Module):
+    """Normalisation of each image's channels in `num_groups` groups. Wu & He 2018.
+
+    Parameters
+    ----------
+    num_groups : divides num_channels. num_channels : size of axis 1.
+    affine : whether there are weight and bias, one a channel. bias : False for a weight only.
+    """
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True,
+        dtype: Any = None, backend: Any = None,
+    ) -> None:  # fmt: skip
+        self.num_groups = whole("GroupNorm", "num_groups", num_groups)
+        self.num_channels = whole("GroupNorm", "num_channels", num_channels)
+        if num_channels % num_groups:
+            raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
+        self.eps = eps
+        self.affine = affine
+        self.weight = _constant(1.0, num_channels, dtype, backend) if affine else None
+        self.bias = _constant(0.0, num_channels, dtype, backend) if affine and bias else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(n, num_channels, …) -> the same shape."""
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"

@@ -1,0 +1,130 @@
+"""What `import pullback` loads and costs, and which way imports run inside the package."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pullback
+import pytest
+
+ROOT = Path(pullback.__file__).parent
+
+#: part of the package -> the parts it may import from, itself included
+LAW = {
+    "backends": {"backends"},
+    "autograd": {"autograd", "backends"},
+    "conformance": {"conformance", "autograd", "backends"},
+    "nn": {"nn", "autograd", "backends"},
+    "optim": {"optim", "autograd", "backends"},
+    "data": {"data", "autograd", "backends"},
+    "train": {"train", "data", "nn", "optim", "autograd", "backends"},
+}
+#: Libraries that load on first use, never with the package.
+LAZY = ("numba", "cupy", "scipy", "matplotlib", "tqdm", "sklearn", "pooch", "safetensors", "torch")
+#: Arrays are computed on by ops alone; NumPy serves these files for values that live on the host.
+NUMPY_ON_THE_HOST = {
+    "nn/init.py": "initial weights are drawn on the host",
+}
+
+
+def sources(part: str) -> list[Path]:
+    return sorted((ROOT / part).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and absolute name of every module that the file imports, inside functions and for type checking too."""
+    here = ("pullback", *path.relative_to(ROOT).with_suffix("").parts)
+    package = here[:-1]  # the package that relative imports start from, for modules and for __init__.py alike
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            if node.module:
+                yield node.lineno, module
+            else:  # from .. import name: the name is a module of that package, or something its front door offers
+                for alias in node.names:
+                    yield node.lineno, f"{module}.{alias.name}"
+
+
+def test_the_reader_of_imports_understands_relative_ones() -> None:
+    found = {name for _, name in imported(ROOT / "autograd" / "eager.py")}
+    assert {"numpy", "pullback.backends", "pullback.autograd.primitive"} <= found
+    assert "pullback.backends.registry" in {name for _, name in imported(ROOT / "backends" / "__init__.py")}
+
+
+@pytest.mark.parametrize("part", LAW)
+def test_imports_run_one_way(part: str) -> None:
+    broken = []
+    for path in sources(part):
+        for line, name in imported(path):
+            head, _, rest = name.partition(".")
+            target = rest.partition(".")[0]
+            if head == "pullback" and target not in LAW[part]:
+                broken.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize("part", LAW)
+def test_imports_inside_the_package_are_relative(part: str) -> None:
+    absolute = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sources(part)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "pullback" for alias in node.names))
+        or (isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == "pullback")
+    ]
+    assert not absolute, absolute
+
+
+@pytest.mark.parametrize("part", ["nn", "optim"])
+def test_layers_and_optimisers_compute_through_ops_alone(part: str) -> None:
+    forbidden = {"numba", "cupy", "scipy", "numpy"}
+    broken = []
+    for path in sources(part):
+        name = path.relative_to(ROOT).as_posix()
+        allowed = {"numpy"} if name in NUMPY_ON_THE_HOST else set()
+        broken += [
+            f"{name}:{line} imports {module}"
+            for line, module in imported(path)
+            if module.partition(".")[0] in forbidden - allowed
+        ]
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize("library", ["numba", "cupy"])
+def test_accelerators_are_imported_by_their_own_backend_alone(library: str) -> None:
+    elsewhere = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for part in LAW
+        for path in sources(part)
+        for line, name in imported(path)
+        if name.partition(".")[0] in (library, f"{library}x")
+        and path.relative_to(ROOT).parts[:2] != ("backends", library)
+    ]
+    assert not elsewhere, elsewhere
+
+
+def test_importing_pullback_loads_no_optional_or_heavy_library() -> None:
+    code = f"import sys, pullback; print(sorted(set(sys.modules) & set({LAZY!r})))"
+    assert python(code).strip() == "[]"
+
+
+def test_importing_pullback_takes_under_a_fifth_of_a_second() -> None:
+    # Timed inside the process, so starting the interpreter is not counted; the best of several runs, since a busy
+    # machine only ever adds time.
+    code = "import time; t = time.perf_counter(); import pullback; print(time.perf_counter() - t)"
+    best = min(float(python(code)) for _ in range(7))
+    assert best < 0.2, f"import pullback took {best:.3f} s at best"
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT.anchor, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,0 +1,170 @@
+"""Schedules: PyTorch's values, chaining, saving and resuming, errors."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+
+import pullback as pb
+import pytest
+from pullback import optim
+
+RATES = (0.1, 0.3)
+EPOCHS = 40
+
+
+def ours(**options) -> optim.Optimizer:
+    return optim.SGD([{"params": [pb.Parameter([0.0])], "lr": lr} for lr in RATES], **options)
+
+
+def theirs(torch):
+    return torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in RATES])
+
+
+#: name -> builds the schedule from a module with PyTorch's class names
+SCHEDULES = {
+    "step": lambda s, o: s.StepLR(o, 3, 0.5),
+    "multistep": lambda s, o: s.MultiStepLR(o, [2, 7, 7, 20], 0.3),
+    "constant": lambda s, o: s.ConstantLR(o, 0.25, 4),
+    "linear": lambda s, o: s.LinearLR(o, 0.1, 1.0, 7),
+    "linear-down": lambda s, o: s.LinearLR(o, 1.0, 0.0, 9),
+    "exponential": lambda s, o: s.ExponentialLR(o, 0.9),
+    "polynomial": lambda s, o: s.PolynomialLR(o, 12, 2.0),
+    "cosine": lambda s, o: s.CosineAnnealingLR(o, 10),
+    "cosine-min": lambda s, o: s.CosineAnnealingLR(o, 7, 0.01),
+    "lambda": lambda s, o: s.LambdaLR(o, lambda epoch: 0.95**epoch),
+    "lambdas": lambda s, o: s.LambdaLR(o, [lambda epoch: 1.0 / (1 + epoch), lambda epoch: 0.5]),
+    "two-at-once": lambda s, o: s.ChainedScheduler([s.ConstantLR(o, 0.5, 5), s.ExponentialLR(o, 0.9)]),
+    "warm-cosine": lambda s, o: s.SequentialLR(o, [s.LinearLR(o, 0.1, 1.0, 5), s.CosineAnnealingLR(o, 20)], [5]),
+    "three": lambda s, o: s.SequentialLR(
+        o, [s.ConstantLR(o, 0.1, 2), s.ExponentialLR(o, 0.9), s.StepLR(o, 4, 0.5)], [4, 12]
+    ),
+    "lambda-last": lambda s, o: s.SequentialLR(
+        o, [s.MultiStepLR(o, [1, 2], 0.1), s.LambdaLR(o, lambda e: 0.9**e), s.PolynomialLR(o, 10)], [3, 15]
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of")
+@pytest.mark.filterwarnings("ignore:The epoch parameter")
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_values_equal_pytorch(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    a, b = ours(), theirs(torch)
+    build = SCHEDULES[name]
+    mine, other = build(optim.lr_scheduler, a), build(torch.optim.lr_scheduler, b)
+    for epoch in range(EPOCHS):
+        assert [g["lr"] for g in a.param_groups] == [g["lr"] for g in b.param_groups], f"epoch {epoch}"
+        assert mine.get_last_lr() == other.get_last_lr(), f"epoch {epoch}"
+        mine.step()
+        other.step()
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_resumed_schedules_go_on_with_the_same_values(name: str) -> None:
+    build = SCHEDULES[name]
+    opt = ours()
+    schedule = build(optim, opt)
+    for _ in range(8):
+        schedule.step()
+    saved = json.loads(json.dumps([opt.state_dict(), schedule.state_dict()]))
+    expected = []
+    for _ in range(15):
+        schedule.step()
+        expected.append(schedule.get_last_lr())
+
+    again = ours()
+    resumed = build(optim, again)
+    again.load_state_dict(saved[0])
+    resumed.load_state_dict(saved[1])
+    for values in expected:
+        resumed.step()
+        assert resumed.get_last_lr() == values == [g["lr"] for g in again.param_groups]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"factor": 0.5, "patience": 0, "cooldown": 3},
+        {"mode": "max", "patience": 2, "threshold": 0.05},
+        {"mode": "max", "threshold_mode": "abs", "threshold": 0.1, "patience": 1},
+        {"threshold_mode": "abs", "threshold": 0.2, "patience": 1, "min_lr": [0.001, 0.05]},
+        {"patience": 1, "eps": 0.05},
+    ],
+)
+def test_plateau_equals_pytorch(options: dict) -> None:
+    torch = pytest.importorskip("torch")
+    a, b = ours(), theirs(torch)
+    mine = optim.ReduceLROnPlateau(a, **options)
+    other = torch.optim.lr_scheduler.ReduceLROnPlateau(b, **options)
+    rng = random.Random(1)
+    for epoch in range(60):
+        metric = math.nan if epoch == 30 else 1.0 / (epoch + 1) + rng.uniform(-0.2, 0.2)
+        value = pb.Tensor(metric)  # a float32, as a loss is
+        mine.step(value)
+        other.step(value.item())
+        assert mine.get_last_lr() == other.get_last_lr(), f"epoch {epoch}"
+    fresh = optim.ReduceLROnPlateau(ours(), **options)
+    fresh.load_state_dict(json.loads(json.dumps(mine.state_dict())))
+    assert fresh.state_dict() == mine.state_dict()
+
+
+def test_a_schedule_leaves_the_initial_rate_in_the_group() -> None:
+    opt = ours()
+    optim.LinearLR(opt, 0.5)
+    assert [g["initial_lr"] for g in opt.param_groups] == list(RATES)
+    with pytest.raises(KeyError, match="no 'initial_lr'"):
+        optim.StepLR(ours(), 3, last_epoch=4)
+
+
+def test_the_learning_rate_is_read_at_each_step() -> None:
+    w = pb.Parameter([0.0])
+    opt = optim.SGD([w], lr=1.0)
+    schedule = optim.StepLR(opt, 1, 0.5)
+    for _ in range(3):
+        w.grad = pb.Tensor([1.0])
+        opt.step()
+        schedule.step()
+    assert w.item() == -1.75
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda o: optim.StepLR("SGD", 3), TypeError, "needs an Optimizer, not str"),
+        (lambda o: optim.StepLR(o, 0), ValueError, "step_size must be at least 1, not 0"),
+        (lambda o: optim.CosineAnnealingLR(o, 0), ValueError, "T_max must be at least 1"),
+        (lambda o: optim.LinearLR(o, 0.0), ValueError, "start_factor must be greater than 0"),
+        (lambda o: optim.LinearLR(o, 0.5, 1.5), ValueError, "end_factor must lie between"),
+        (lambda o: optim.LambdaLR(o, [abs]), ValueError, "1 functions for 2 parameter groups"),
+        (lambda o: optim.ReduceLROnPlateau(o, factor=1.0), ValueError, "factor must be below 1"),
+        (lambda o: optim.ReduceLROnPlateau(o, mode="least"), ValueError, "mode is 'min' or 'max'"),
+        (lambda o: optim.ReduceLROnPlateau(o, min_lr=[0.1]), ValueError, "1 values of min_lr for 2"),
+        (lambda o: optim.SequentialLR(o, [], []), ValueError, "at least one schedule"),
+        (
+            lambda o: optim.SequentialLR(o, [optim.StepLR(o, 1)], [3]),
+            ValueError,
+            "1 schedules need 0 milestones, not 1",
+        ),
+        (lambda o: optim.SequentialLR(o, [optim.StepLR(ours(), 1)], []), ValueError, "belongs to another optimiser"),
+        (lambda o: optim.ChainedScheduler([]), ValueError, "at least one schedule"),
+        (
+            lambda o: optim.SequentialLR(o, [optim.ReduceLROnPlateau(o)], []),
+            TypeError,
+            "item 0 is a ReduceLROnPlateau, not a schedule by epoch",
+        ),
+    ],
+)
+def test_wrong_schedules(make, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        make(ours())
+
+
+def test_a_group_added_later_is_named() -> None:
+    opt = ours()
+    schedule = optim.StepLR(opt, 1)
+    opt.add_param_group({"params": [pb.Parameter([1.0])], "lr": 0.1})
+    with pytest.raises(ValueError, match="made for 2 groups; the optimiser has 3"):
+        schedule.step()
