@@ -1,6 +1,9 @@
 """pullback: reverse-mode automatic differentiation with pluggable array backends."""
 
 from .autograd import eager as _eager
+from .autograd.anomaly import detect_anomaly
+from .autograd.checkpointing import checkpoint
+from .autograd.custom import custom_vjp
 from .autograd.dtypes import *
 from .autograd.errors import AnomalyError, GraphError
 from .autograd.gradcheck import GradcheckError, gradcheck

@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from ..backends import Backend
+from .anomaly import checked_pulls
 from .errors import show_location
 from .graph import GraphError, Leaf, Node, Output, assignments, descending, leading_to
 from .primitive import Plan, Primitive
@@ -26,7 +27,7 @@ class Bare:
 
     def __call__(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         backend = self.backend
-        kernel = backend._table.get(prim.name) or backend.kernel(prim.name, prim.forward, prim.takes_xp)
+        kernel = backend._table.get(prim.key) or backend.kernel(prim.key, prim.forward, prim.takes_xp)
         if prim.statics and len(params) != len(prim.statics):
             params = {**prim.defaults, **params}
         value = kernel(*args, **params)
@@ -86,7 +87,7 @@ class _Run:
         """
         cotangents, heap, targets, needed = self.cotangents, self.heap, self.targets, self.needed
         found: dict[Node, Any] = {}
-        short = needed is None and not self.create_graph
+        short = needed is None and not self.create_graph and not state.anomaly
         drop = not self.retain
         while heap:
             node = heappop(heap)[1]
@@ -101,7 +102,7 @@ class _Run:
                 continue
             saved = node.saved
             if saved.__class__ is not tuple:
-                saved = _residuals(node)
+                saved = _residuals(node, self.outer)
             parents = node.parents
             for i, c in zip(plan.inputs, plan.pull_all(g, saved, node.params)):  # noqa: B905 (hot)
                 parent: Any = parents[i]
@@ -131,10 +132,9 @@ class _Run:
             self.backend = backend
             if not self.create_graph:
                 state.apply = Bare(backend)
-        saved = _residuals(node)
+        saved = _residuals(node, self.outer)
         if node.seq < assignments.latest:
             check_versions(node, plan)
-        parents, needed = node.parents, self.needed
         if plan.prim.outputs != 1:
             g = tuple(
                 _zeros(shape, dtype, backend, self.create_graph) if c is None and dtype.startswith("float") else c
@@ -147,6 +147,21 @@ class _Run:
         if unwrap:
             g = _as_tensors(g, backend)
             state.apply = self.outer
+        if state.anomaly:
+            results = checked_pulls(node, g, lambda: self.pull(node, plan, g, saved))
+        else:
+            results = self.pull(node, plan, g, saved)
+        if unwrap:
+            state.apply = Bare(backend)
+            results = [(parent, c._value) for parent, c in results]
+        for parent, c in results:
+            self.add(parent, _sum_to(node, c, parent.shape) if c.shape != parent.shape else c)
+        if not self.retain:
+            node.saved = None
+
+    def pull(self, node: Node, plan: Plan, g: Any, saved: tuple[Any, ...]) -> list[tuple[Any, Any]]:
+        """What the rules make of a node's cotangent: pairs (parent, cotangent)."""
+        parents, needed = node.parents, self.needed
         results: list[tuple[Any, Any]] = []
         for i, pull in plan.pulls:
             if i >= 0:
@@ -156,13 +171,7 @@ class _Run:
                 need = tuple(p is not None and (needed is None or p in needed) for p in parents)
                 joint = pull(g, saved, node.params, need)
                 results += [(p, c) for p, c, n in zip(parents, joint, need, strict=True) if n and c is not None]
-        if unwrap:
-            state.apply = Bare(backend)
-            results = [(parent, c._value) for parent, c in results]
-        for parent, c in results:
-            self.add(parent, _sum_to(node, c, parent.shape) if c.shape != parent.shape else c)
-        if not self.retain:
-            node.saved = None
+        return results
 
     def add(self, node: Node, g: Any) -> None:
         """Add a cotangent to a node's."""
@@ -199,15 +208,15 @@ class _Run:
             state.apply = inner
 
 
-def _residuals(node: Node) -> tuple[Any, ...]:
-    """What the node saved, unless an earlier sweep dropped it."""
+def _residuals(node: Node, outer: Any) -> tuple[Any, ...]:
+    """What the node saved, recomputed where it is checkpointed, unless an earlier sweep dropped it."""
     saved = node.saved
     if saved is None:
         raise GraphError(
             f"the graph was already differentiated and its residuals are freed (at the op {node.name}); pass "
             "retain_graph=True to the first backward() or grad() to differentiate it twice"
         )
-    kept: tuple[Any, ...] = saved
+    kept: tuple[Any, ...] = saved if saved.__class__ is tuple else saved.materialise(outer)
     return kept
 
 

@@ -1,13 +1,14 @@
 """Recomputing instead of saving: `checkpoint` trades one more forward pass for the memory of its residuals.
 
-The ops of a checkpointed function are recorded as usual, so the graph has its ordinary nodes and everything that works on
-graphs works; but what the nodes would save is dropped. When a backward sweep comes to the first of them, the function is
-run once more, and its residuals are handed out in the order the nodes were made.
+The ops of a checkpointed function are recorded as usual, so the graph has its ordinary nodes and everything that works
+on graphs works; but what the nodes would save is dropped. When a backward sweep comes to the first of them, the
+function is run once more, and its residuals are handed out in the order the nodes were made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 from .graph import GraphError, Leaf, Node, clock
@@ -40,8 +41,8 @@ def checkpoint(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
 
     Notes
     -----
-    Chen et al., *Training deep nets with sublinear memory cost*, 2016: n layers in √n checkpointed blocks need memory for
-    about 2√n of them.
+    Chen et al., *Training deep nets with sublinear memory cost*, 2016: n layers in √n checkpointed blocks need memory
+    for about 2√n of them.
 
     >>> import pullback as pb
     >>> x = pb.Tensor([0.5, 1.0], requires_grad=True)
@@ -57,17 +58,21 @@ def checkpoint(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     if not state.grad:
         return fn(*args, **kwargs)
     region = _Region(fn, args, kwargs)
-    with interpreter(_Recorder(region)):
-        return fn(*args, **kwargs)
+    watcher = _Watcher()
+    with interpreter(watcher):
+        out = fn(*args, **kwargs)
+    region.close(watcher.nodes)
+    return out
 
 
 class _Watcher:
-    """An interpreter that looks at every node that is made. The innermost of several nested ones sees it first."""
+    """An interpreter that lists every node that is made. Of several nested ones, all list it."""
 
     def __init__(self) -> None:
         outer = state.apply
         self.outer: _Watcher | None = outer if isinstance(outer, _Watcher) else None
         self.base: Apply = self.outer.base if self.outer is not None else outer
+        self.nodes: list[Node] = []
 
     def __call__(self, prim: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         out = self.base(prim, args, params)
@@ -79,52 +84,11 @@ class _Watcher:
         return out
 
     def notice(self, node: Node) -> None:
-        """Look at a node just made, then let the enclosing watchers do so."""
-        self.see(node)
-        if self.outer is not None:
-            self.outer.notice(node)
-
-    def see(self, node: Node) -> None:
-        """What this watcher does with the node."""
-        raise NotImplementedError
-
-
-class _Recorder(_Watcher):
-    """Replaces what nodes save by a promise of their region."""
-
-    def __init__(self, region: _Region) -> None:
-        super().__init__()
-        self.region = region
-
-    def see(self, node: Node) -> None:
-        """Drop the node's residuals."""
-        self.region.leaves.update(p for p in node.parents if type(p) is Leaf)
-        node.saved = _Promise(self.region, len(self.region.names))
-        self.region.names.append(node.name)
-
-
-class _Collector(_Watcher):
-    """Keeps what the nodes of a second run save. The nodes themselves are dropped with the run."""
-
-    def __init__(self, region: _Region) -> None:
-        super().__init__()
-        self.expected = region.names
-        self.saved: list[Any] = []
-
-    def see(self, node: Node) -> None:
-        """Keep the node's residuals, checking that it is the op of the first run."""
-        i = len(self.saved)
-        before = self.expected[i] if i < len(self.expected) else "none"
-        if node.name != before:
-            raise GraphError(_changed(i, before, node.name))
-        self.saved.append(node.saved)
-
-
-def _changed(i: int, before: str, now: str) -> str:
-    return (
-        f"checkpoint: when it was recomputed, the function recorded another graph (op number {i} was {before}, now "
-        f"{now}); it must do the same at every call, whatever mode, state or data it depends on"
-    )
+        """List a node just made, here and in the enclosing watchers."""
+        watcher: _Watcher | None = self
+        while watcher is not None:
+            watcher.nodes.append(node)
+            watcher = watcher.outer
 
 
 class _Promise:
@@ -157,11 +121,19 @@ class _Region:
         self.fn = fn
         self.args = _detached(args)
         self.kwargs = _detached(kwargs)
-        self.names: list[str] = []
-        self.leaves: set[Node] = set()
-        self.waiting: dict[int, Any] = {}
-        self.began = clock()
         self.random = random.default_generator.get_state()
+        self.began = clock()
+        self.names: list[str] = []
+        self.leaves: set[Leaf] = set()
+        self.waiting: dict[int, Any] = {}
+
+    def close(self, nodes: list[Node]) -> None:
+        """Drop what the nodes of the call saved, once it is complete."""
+        self.names = [node.name for node in nodes]
+        for i, node in enumerate(nodes):
+            self.leaves.update(p for p in node.parents if isinstance(p, Leaf))
+            if node.saved is not None:  # else a backward pass within the function has used it up
+                node.saved = _Promise(self, i)
 
     def take(self, index: int, apply: Apply) -> Any:
         """The residuals of node number `index`, which leave the region with this."""
@@ -172,7 +144,7 @@ class _Region:
     def recompute(self, apply: Apply) -> list[Any]:
         """Run the function again; what its nodes save."""
         for leaf in self.leaves:
-            if leaf.assigned > self.began:  # type: ignore[attr-defined]
+            if leaf.assigned > self.began:
                 raise GraphError(
                     f"checkpoint: a parameter of shape {leaf.shape} was assigned to (by an optimiser step or .assign) "
                     "before the function could be recomputed. Call backward() before changing parameters."
@@ -181,20 +153,26 @@ class _Region:
         now = generator.get_state()
         generator.set_state(self.random)
         try:
-            with enable_grad(), interpreter(apply):
-                collector = _Collector(self)
-                with interpreter(collector):
+            # The nodes of this run are nobody's but ours: enclosing checkpoints need not list them.
+            with enable_grad(), interpreter(apply.base if isinstance(apply, _Watcher) else apply):
+                watcher = _Watcher()
+                with interpreter(watcher):
                     self.fn(*self.args, **self.kwargs)
         finally:
             generator.set_state(now)
-        if len(collector.saved) != len(self.names):
-            n = len(collector.saved)
-            raise GraphError(_changed(n, self.names[n], "missing"))
-        return collector.saved
+        again = [node.name for node in watcher.nodes]
+        if again != self.names:
+            pairs = enumerate(zip_longest(self.names, again, fillvalue="none"))
+            i, (before, after) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
+            raise GraphError(
+                f"checkpoint: when it was recomputed, the function recorded another graph (op number {i} was {before}, "
+                f"now {after}); it must do the same at every call, whatever mode, state or data it depends on"
+            )
+        return [node.saved for node in watcher.nodes]
 
 
 def _detached(value: Any) -> Any:
-    """A value with its Tensors cut off from the graph, but still recorded where they were. Parameters stay themselves."""
+    """A value with its Tensors cut off from the graph, yet recorded where they were. Parameters stay themselves."""
     if isinstance(value, Tensor):
         if isinstance(value, Parameter):
             return value

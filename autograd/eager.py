@@ -59,9 +59,9 @@ def eager(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any
                 else:
                     return _general(prim, args, params)
             try:
-                kernel = backend._table[prim.name]
+                kernel = backend._table[prim.key]
             except KeyError:
-                kernel = backend.kernel(prim.name, prim.forward, prim.takes_xp)
+                kernel = backend.kernel(prim.key, prim.forward, prim.takes_xp)
             try:
                 value = kernel(*values)
             except Exception as error:
@@ -115,7 +115,7 @@ def _general(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> 
             values.append(a if prim.elementwise and type(a) in _SCALARS else as_array(a, backend))
             parents.append(None)
         bit <<= 1
-    kernel = backend.kernel(prim.name, prim.forward, prim.takes_xp)
+    kernel = backend.kernel(prim.key, prim.forward, prim.takes_xp)
     try:
         result = kernel(*values, **params)
     except Exception as error:

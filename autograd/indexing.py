@@ -193,6 +193,14 @@ class _Reader:
     def selection(self) -> Selection:
         if not self.arrays:
             return Selection(tuple(self.entries), (), (), 0)
+        shapes = [tuple(i.shape) for i in self.arrays]
+        try:
+            if len(shapes) > 1:
+                np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise IndexError(
+                f"index arrays of shapes {', '.join(map(str, shapes))} do not broadcast together"
+            ) from None
         place = 0 if self.separated or self.first is None else self.first
         return Selection(tuple(self.entries), tuple(self.arrays), tuple(self.axes), place)
 
@@ -204,8 +212,14 @@ def check_bounds(positions: np.ndarray[Any, Any], n: int, axis: int) -> None:
         raise IndexError(f"index {bad} is out of bounds for axis {axis} with length {n}")
 
 
+def _kind(item: Any) -> str:
+    """The dtype's kind, as NumPy names it, of a tensor or of any library's array."""
+    found = getattr(item.dtype, "kind", None)
+    return np.dtype(str(item.dtype).rsplit(".", 1)[-1]).kind if found is None else found
+
+
 def _is_bool(item: Any) -> bool:
-    return str(item.dtype).endswith("bool")
+    return _kind(item) == "b"
 
 
 def _plain(item: Any) -> Any:
@@ -223,7 +237,7 @@ def _plain(item: Any) -> Any:
             raise IndexError(f"cannot index with a {type(item).__name__}: {error}") from None
         if item.size == 0 and item.dtype.kind == "f":
             item = item.astype(np.int64)
-    kind = np.dtype(str(item.dtype).rsplit(".", 1)[-1]).kind
+    kind = _kind(item)
     if kind not in "iub":
         raise IndexError(f"only ints, slices (:), ..., None, and arrays of ints or bools are indices, not {item.dtype}")
     if isinstance(item, np.ndarray) and item.ndim == 0:

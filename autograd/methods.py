@@ -237,11 +237,16 @@ class TensorMethods(ElementwiseMethods):
         """Running sum along an axis; of all elements, flattened, where none is given."""
         return ops.cumsum(self, axis, dtype, dim=dim)
 
-    # -------------------------------------------------------------- products
+    # -------------------------------------------------------------- softmax
 
-    def matmul(self, other: Any) -> Tensor:
-        """Matrix product, batched over leading axes."""
-        return state.apply(ops.matmul, (self, other), _NONE)
+    def softmax(self, axis: int = -1, *, dim: int | None = None) -> Tensor:
+        """Softmax eˣ / Σ eˣ along an axis, the last by default."""
+        return ops.softmax(self, axis=one_axis(axis if dim is None else dim, self.ndim, "softmax"))  # type: ignore[attr-defined]
+
+    def log_softmax(self, axis: int = -1, *, dim: int | None = None) -> Tensor:
+        """Logarithm of the softmax along an axis, the last by default."""
+        return ops.log_softmax(self, axis=one_axis(axis if dim is None else dim, self.ndim, "log_softmax"))  # type: ignore[attr-defined]
 
 
 from . import ops  # noqa: E402
+from .ops.shape import one_axis  # noqa: E402

@@ -15,6 +15,7 @@ records, and on Tensors when the backward pass is itself differentiated.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -54,7 +55,9 @@ class Primitive:
 
     Attributes
     ----------
-    name : the key of backend kernels and of the test table.
+    name : what backends know their kernels by, and the test table its rows.
+    key : the name, with a number if an op of that name was there before: ops of one name never meet in a backend, and a
+        user's own `exp` is not given the kernel of ours.
     inputs : names of the array inputs; one name for a variadic op.
     outputs : how many arrays it returns; 0 means a tuple whose length the call decides.
     """
@@ -66,6 +69,7 @@ class Primitive:
         code = fn.__code__
         self.forward = fn
         self.name = name or fn.__name__.rstrip("_")
+        self.key = _unique(self.name)
         self.__name__, self.__qualname__, self.__doc__ = self.name, self.name, fn.__doc__
         self.__module__, self.__wrapped__ = fn.__module__, fn
         self.variadic = bool(code.co_flags & _VARIADIC)
@@ -145,6 +149,14 @@ class Primitive:
         except KeyError:
             made = self._plans[mask] = _make_plan(self, mask)
             return made
+
+
+_names: Counter[str] = Counter()
+
+
+def _unique(name: str) -> str:
+    _names[name] += 1
+    return name if _names[name] == 1 else f"{name}#{_names[name]}"
 
 
 def rule_parameters(rule: Callable[..., Any]) -> tuple[str, ...]:

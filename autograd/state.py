@@ -15,10 +15,12 @@ class _State(threading.local):
     ----------
     apply : `apply(prim, args, params)` of the current interpreter; every op goes through it.
     grad : whether ops on tensors that require a gradient are recorded.
+    anomaly : whether values and cotangents are checked for NaN and infinities.
     """
 
     apply: Callable[..., Any]
     grad: bool = True
+    anomaly: bool = False
 
 
 state = _State()

@@ -243,8 +243,19 @@ class Tensor(TensorMethods, ShapeMethods):
             return array.astype(dtype)
         return array.copy() if copy else array
 
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        return self._value.__dlpack__(**kwargs)
+    def __dlpack__(self, *, copy: bool | None = None, **kwargs: Any) -> Any:
+        """This tensor's values for another library: its own memory, which the other must not write to.
+
+        A copy, though, where the memory may change underneath or is part of a graph (a tensor that requires a
+        gradient, a Parameter), and where it is read-only, which most consumers cannot express.
+        """
+        ours = self._node is None and type(self) is Tensor
+        value = self._value
+        if copy is not True and ours and (not self.backend.host or _writeable(value)):
+            return value.__dlpack__(**kwargs)
+        if copy is False:
+            raise BufferError("a tensor that requires a gradient, or is read-only, exports a copy only: drop copy=False")
+        return self.backend.xp.asarray(value, copy=True).__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         device: tuple[int, int] = self._value.__dlpack_device__()
@@ -258,11 +269,16 @@ class Tensor(TensorMethods, ShapeMethods):
         return int(self._value.shape[0])
 
     def __iter__(self) -> Any:
-        return (self[i] for i in range(len(self)))
+        from .ops.shape import unbind
+
+        len(self)  # a 0-d tensor has nothing to iterate over, and says so
+        return iter(unbind(self))
 
     def _scalar(self, kind: str) -> Any:
         if self.size != 1:
-            raise ValueError(f"{kind}() of a tensor with shape {self.shape} is ambiguous; reduce it first, or use .item()")
+            raise ValueError(
+                f"{kind}() of a tensor with shape {self.shape} is ambiguous; reduce it first, or use .item()"
+            )
         return self.item()
 
     def __bool__(self) -> bool:
@@ -285,7 +301,9 @@ class Tensor(TensorMethods, ShapeMethods):
         raise TypeError("tensors are immutable: write x = x.at[i].set(v), or x.at[i].add(v), instead of x[i] = v")
 
     def __repr__(self) -> str:
-        values = np.array2string(self.backend.to_numpy(self._value), precision=4, threshold=24, edgeitems=3, separator=", ")
+        values = np.array2string(
+            self.backend.to_numpy(self._value), precision=4, threshold=24, edgeitems=3, separator=", "
+        )
         if "\n" in values:
             values = values.replace("\n", "\n" + " " * 7)
         op = "" if self._node is None else f", op={self._node.name}" if not self.is_leaf else ", requires_grad=True"
@@ -298,6 +316,11 @@ class Tensor(TensorMethods, ShapeMethods):
         if not self.is_leaf:
             raise GraphError("only leaves can be deep-copied; use .detach() first")
         return _rebuild(type(self), self.numpy().copy(), self.backend.name, self.requires_grad)
+
+
+def _writeable(value: Any) -> bool:
+    flags = getattr(value, "flags", None)
+    return flags is None or bool(flags.writeable)
 
 
 def _rebuild(kind: type[Tensor], values: Any, backend: str, requires_grad: bool) -> Tensor:
@@ -369,8 +392,3 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return super().__repr__().replace("Tensor(", "Parameter(", 1)
-
-
-from . import shape_methods as _shape_methods  # noqa: E402
-
-_shape_methods.Tensor = Tensor

@@ -94,7 +94,11 @@ def _load(name: str) -> Backend:
         module, factory, library, install = _BUILTIN[name]
         if importlib.util.find_spec(library) is None:
             raise BackendError(f"backend {name!r} needs the package {library}, which is not installed: {install}")
-        made: Backend = getattr(importlib.import_module(module, __package__), factory)()
+        try:
+            loaded = importlib.import_module(module, __package__)
+        except ImportError as error:  # installed, but broken or not fitting this machine
+            raise BackendError(f"backend {name!r} cannot import {library} ({error}): {install}") from error
+        made: Backend = getattr(loaded, factory)()
         return made
     points = _entry_points()
     if name in points:

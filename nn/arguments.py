@@ -10,6 +10,8 @@ Pair = tuple[int, int]
 
 def whole(owner: str, name: str, value: Any, least: int = 1) -> int:
     """`value` as an int of at least `least`."""
+    if type(value) is int and value >= least:  # the usual case, without a look at the abstract class
+        return value
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise ValueError(f"{owner}: {name} must be an integer of at least {least}, not {value!r}")
     return int(value)

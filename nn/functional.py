@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ..autograd import ops
 from ..autograd.state import no_grad
 from ..autograd.tensor import Tensor
@@ -218,7 +216,7 @@ def _output_size(name: str, x: Tensor, output_size: Any) -> Pair:
 
 def _or(parameter: Tensor | None, value: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
     """The parameter, or a constant in its place."""
-    return Tensor(np.full(shape, value, like.dtype), backend=like.backend) if parameter is None else parameter
+    return ops.full(shape, value, dtype=like.dtype, backend=like.backend) if parameter is None else parameter
 
 
 def batch_norm(
@@ -273,12 +271,15 @@ def layer_norm(
     return ops.layer_norm(input, weight, bias, axes=len(shape), eps=eps)
 
 
+MACHINE_EPSILON = {"float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
+
+
 def rms_norm(
     input: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """x/√(mean(x²) + eps)·weight over the last axes; eps None is the dtype's machine epsilon. Zhang & Sennrich 2019."""
     shape = _trailing("rms_norm", input, normalized_shape)
-    eps = float(np.finfo(input.dtype).eps) if eps is None else eps
+    eps = MACHINE_EPSILON[input.dtype.name] if eps is None else eps
     return ops.rms_norm(input, weight, axes=len(shape), eps=eps)
 
 
@@ -313,7 +314,7 @@ def dropout(
     p = probability("dropout", "p", p)
     if not training or p == 0.0:
         return input
-    return ops.dropout(input, _key(input, generator), p=p)
+    return ops.dropout(input, _key(generator), p=p)
 
 
 def dropout2d(
@@ -326,8 +327,12 @@ def dropout2d(
     if not training or p == 0.0:
         return input
     lead = input.ndim - 2
-    ones = Tensor(np.ones((*input.shape[:lead], 1, 1), input.dtype), backend=input.backend)
-    return input * ops.dropout(ones, _key(ones, generator), p=p)
+    ones = ops.ones((*input.shape[:lead], 1, 1), dtype=input.dtype, backend=input.backend)
+    return input * ops.dropout(ones, _key(generator), p=p)
+
+
+def _key(generator: Any) -> Any:
+    return (ops.default_generator if generator is None else generator).next_key()
 
 
 def embedding(input: Any, weight: Tensor, padding_idx: int | None = None) -> Tensor:
@@ -346,12 +351,11 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     index = tensor if isinstance(tensor, Tensor) else Tensor(tensor)
     if index.dtype.kind not in "iu":
         raise TypeError(f"one_hot: classes are integers, not {index.dtype}")
-    values = index.numpy()
-    if values.size == 0 and num_classes < 1:
+    if index.size == 0 and num_classes < 1:
         raise ValueError("one_hot: give num_classes for an empty tensor")
-    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    low, high = (ops.min(index).item(), ops.max(index).item()) if index.size else (0, 0)
     count = high + 1 if num_classes == -1 else num_classes
     if low < 0 or high >= count:
         raise ValueError(f"one_hot: classes must be from 0 to {count - 1}; these reach from {low} to {high}")
-    classes = Tensor(np.arange(count), backend=index.backend)
+    classes = ops.arange(count, backend=index.backend)
     return (ops.unsqueeze(index, -1) == classes).astype("int64")

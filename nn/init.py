@@ -7,11 +7,12 @@ Every function fills the parameter it is given and returns it. The numbers come 
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
-from ..autograd import ops
+from ..autograd.ops.random import default_generator, normal, uniform
 from ..autograd.tensor import Parameter, Tensor
 from ..backends import backend
 from .arguments import choice
@@ -46,10 +47,11 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def _draw(op: Any, tensor: Parameter, generator: Any, shape: tuple[int, ...] | None = None) -> Tensor:
-    """Standard uniform or normal numbers of the tensor's shape and dtype, on the NumPy backend."""
-    shape = tensor.shape if shape is None else shape
+    """Standard uniform or normal numbers of the tensor's shape, on the NumPy backend; float64 for a float64 tensor."""
+    key = (default_generator if generator is None else generator).next_key()
+    dtype = "float64" if tensor.dtype == np.float64 else "float32"
     with backend("numpy"):
-        return op(ops.next_key(math.prod(shape), generator), shape=shape, dtype=tensor.dtype.name)
+        return op(key, shape=tensor.shape if shape is None else shape, dtype=dtype)
 
 
 def _uniform(tensor: Parameter, bound: float, generator: Any) -> Parameter:
@@ -58,26 +60,34 @@ def _uniform(tensor: Parameter, bound: float, generator: Any) -> Parameter:
 
 def uniform_(tensor: Parameter, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Parameter:
     """Uniform in [a, b)."""
-    tensor.assign((_draw(ops.uniform, tensor, generator) * (b - a) + a).numpy())
+    tensor.assign((_draw(uniform, tensor, generator) * (b - a) + a).numpy())
     return tensor
 
 
 def normal_(tensor: Parameter, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Parameter:
     """Normal with that mean and standard deviation."""
-    tensor.assign((_draw(ops.normal, tensor, generator) * std + mean).numpy())
+    tensor.assign((_draw(normal, tensor, generator) * std + mean).numpy())
     return tensor
 
 
 def trunc_normal_(
     tensor: Parameter, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
 ) -> Parameter:
-    """Normal, given that it lies in [a, b]: the inverse of the distribution function at uniform numbers."""
-    from scipy.special import ndtr, ndtri
+    """Normal, given that it lies in [a, b]: what falls outside is drawn again, as in Keras.
 
-    low, high = ndtr((a - mean) / std), ndtr((b - mean) / std)
-    u = np.asarray(_draw(ops.uniform, tensor, generator).numpy(), np.float64)
-    values = mean + std * ndtri(low + (high - low) * u)
-    tensor.assign(np.clip(values, a, b).astype(tensor.dtype))
+    Raises
+    ------
+    ValueError : fewer than one in a thousand draws would fall inside.
+    """
+    distribution = NormalDist(mean, std)
+    if distribution.cdf(b) - distribution.cdf(a) < 1e-3:
+        raise ValueError(f"trunc_normal_: a normal with mean {mean} and std {std} hardly ever lies in [{a}, {b}]")
+    values = np.array(_draw(normal, tensor, generator).numpy()).reshape(-1) * std + mean
+    outside = np.flatnonzero((values < a) | (values > b))
+    while outside.size:
+        values[outside] = _draw(normal, tensor, generator, outside.shape).numpy() * std + mean
+        outside = outside[(values[outside] < a) | (values[outside] > b)]
+    tensor.assign(values.reshape(tensor.shape))
     return tensor
 
 
@@ -124,7 +134,7 @@ def orthogonal_(tensor: Parameter, gain: float = 1.0, generator: Any = None) -> 
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_ needs at least 2 axes, not shape {tensor.shape}")
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
-    draws = _draw(ops.normal, tensor, generator, (rows, columns)).numpy().astype(np.float64)
+    draws = _draw(normal, tensor, generator, (rows, columns)).numpy().astype(np.float64)
     q, r = np.linalg.qr(draws.T if rows < columns else draws)
     q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)  # makes the distribution uniform
     tensor.assign((gain * (q.T if rows < columns else q)).reshape(tensor.shape).astype(tensor.dtype))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
-import numpy as np
-
+from ..autograd import ops
 from ..autograd.dtypes import DEFAULT_FLOAT, as_dtype
 from ..autograd.state import no_grad
 from ..autograd.tensor import Tensor
@@ -49,7 +48,7 @@ def _inputs(module: Module, input: Any, dtype: Any) -> tuple[Any, ...]:
     backend = None if first is None else first.backend
     if isinstance(input, tuple | list) and all(isinstance(n, numbers.Integral) for n in input):
         kind = as_dtype(dtype) if dtype is not None else DEFAULT_FLOAT if first is None else first.dtype
-        return (Tensor(np.zeros(tuple(map(int, input)), kind), backend=backend),)
+        return (ops.zeros(tuple(input), dtype=kind, backend=backend),)
     return tuple(
         x if isinstance(x, Tensor) else Tensor(x, backend=backend)
         for x in (input if isinstance(input, tuple | list) else (input,))

@@ -70,7 +70,8 @@ class Optimizer:
         given = list(params)
         if not given:
             raise ValueError(f"{type(self).__name__} got no parameters to optimise")
-        for group in given if isinstance(given[0], Mapping) else [{"params": given}]:
+        groups: list[Any] = given if isinstance(given[0], Mapping) else [{"params": given}]
+        for group in groups:
             self.add_param_group(group)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
@@ -311,6 +312,7 @@ def _plain(value: Any) -> Any:
 
 class _Holder:
     __slots__ = ("_value",)
+    _value: list[int]
 
 
 _probe = _Holder()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pullback.backends import register_backend
+import pullback as pb
 from strict_backend import StrictBackend, StrictDeviceBackend
 
-register_backend("strict", StrictBackend)
-register_backend("strict-device", StrictDeviceBackend)
+pb.register_backend("strict", StrictBackend)
+pb.register_backend("strict-device", StrictDeviceBackend)

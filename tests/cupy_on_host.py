@@ -120,7 +120,16 @@ class RawModule:
                 source, built = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
                 source.write_text(text, encoding="utf-8")
                 definitions = [option for option in options if option.startswith("-D")]
-                command = [str(COMPILER), "-std=c++17", "-O1", "-w", "-ffp-contract=off", "-shared", "-fPIC", "-fno-gnu-unique"]
+                command = [
+                    str(COMPILER),
+                    "-std=c++17",
+                    "-O1",
+                    "-w",
+                    "-ffp-contract=off",
+                    "-shared",
+                    "-fPIC",
+                    "-fno-gnu-unique",
+                ]
                 done = subprocess.run(
                     [*command, *definitions, "-o", str(built), str(source)], capture_output=True, text=True
                 )
@@ -180,6 +189,10 @@ class FakeCupy(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
+
+    @staticmethod
+    def argsort(array: Any, axis: int = -1, kind: None = None) -> np.ndarray[Any, Any]:
+        return np.argsort(array, axis=axis, kind="stable")  # as all of CuPy's sorts are
 
     @staticmethod
     def asnumpy(array: Any) -> np.ndarray[Any, Any]:

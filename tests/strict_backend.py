@@ -31,9 +31,7 @@ class StrictBackend(Backend):
         array_api_strict.set_array_api_strict_flags(api_version=API_VERSION)
         super().__init__(Namespace(_on_device(self._device)))
         self.float_dtypes = frozenset({array_api_strict.float32, array_api_strict.float64})
-        self._names = {
-            dtype: name for name, dtype in array_api_strict.__array_namespace_info__().dtypes().items()
-        }
+        self._names = {dtype: name for name, dtype in array_api_strict.__array_namespace_info__().dtypes().items()}
 
     def asarray(self, data: Any, dtype: np.dtype[Any] | None = None) -> Any:
         """`data` as a strict array on this backend's device; an array of another device is refused."""

@@ -48,7 +48,11 @@ INPUTS = [
     (nn.Conv2d(1, 4, 3), zeros(2, 64), r"images \(n, c, h, w\) or one image .* x.reshape\(n, c, h, w\)"),
     (nn.Conv2d(1, 4, 5), zeros(2, 1, 3, 3), "kernel"),
     (nn.MaxPool2d(2), zeros(4, 4), "max_pool2d takes images"),
-    (nn.BatchNorm2d(3), zeros(2, 4, 5, 5), r"BatchNorm2d\(3\) takes an input of shape \(n, 3, h, w\), not \(2, 4, 5, 5\)"),
+    (
+        nn.BatchNorm2d(3),
+        zeros(2, 4, 5, 5),
+        r"BatchNorm2d\(3\) takes an input of shape \(n, 3, h, w\), not \(2, 4",
+    ),
     (nn.BatchNorm1d(3), zeros(2, 3, 5, 5), r"takes an input of shape \(n, 3\) or \(n, 3, l\)"),
     (nn.LayerNorm(4), zeros(2, 3), r"\(2, 3\) does not end in the normalised axes \(4,\)"),
     (nn.GroupNorm(2, 4), zeros(2, 3, 2), "group"),
@@ -108,7 +112,11 @@ FUNCTIONS = [
     (lambda: F.batch_norm(zeros(2, 3), None, None), ValueError, "needs running_mean and running_var"),
     (lambda: F.dropout2d(zeros(2, 3)), ValueError, "dropout2d takes"),
     (lambda: F.prelu(zeros(2, 3), zeros(4)), ValueError, "the weight has 4 channels"),
-    (lambda: F.adaptive_avg_pool2d(zeros(1, 1, 4, 4), (1, 2, 3)), ValueError, "output_size must be an integer or a pair"),
+    (
+        lambda: F.adaptive_avg_pool2d(zeros(1, 1, 4, 4), (1, 2, 3)),
+        ValueError,
+        "output_size must be an integer or",
+    ),
 ]
 
 

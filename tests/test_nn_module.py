@@ -46,7 +46,7 @@ def test_walk_finds_attributes_also_in_lists_and_dicts():
     assert "seen" in net.state_dict()
     assert net.get_submodule("blocks.1.inner") is net.blocks[1]["inner"]
     assert net.get_parameter("first.weight") is net.first.weight
-    with pytest.raises(AttributeError, match="has no module 'second'; it has first, blocks.0"):
+    with pytest.raises(AttributeError, match=r"has no module 'second'; it has first, blocks\.0"):
         net.get_submodule("second")
 
 
@@ -205,7 +205,7 @@ def test_sequential():
     with pytest.raises(TypeError, match="Sequential holds objects of type Module, not function"):
         nn.Sequential(lambda x: x)
     with pytest.raises(AttributeError, match="no attribute 'fourth'"):
-        named.fourth  # noqa: B018
+        named.fourth
 
 
 def test_lists_and_dicts():

@@ -146,7 +146,8 @@ LOSSES = {
     "ce": (lambda n, t, r: n.CrossEntropyLoss(reduction=r), rand(5, 3), INDEX),
     "ce-weight": (lambda n, t, r: n.CrossEntropyLoss(t(CLASS_WEIGHTS), reduction=r), rand(5, 3), INDEX),
     "ce-smooth": (
-        lambda n, t, r: n.CrossEntropyLoss(reduction=r, label_smoothing=0.2, ignore_index=2), rand(5, 3), abs(INDEX) % 3,
+        lambda n, t, r: n.CrossEntropyLoss(reduction=r, label_smoothing=0.2, ignore_index=2), rand(5, 3),
+        abs(INDEX) % 3,
     ),
     "ce-weight-smooth": (
         lambda n, t, r: n.CrossEntropyLoss(t(CLASS_WEIGHTS), reduction=r, label_smoothing=0.2), rand(5, 3), INDEX,

@@ -12,6 +12,12 @@ from pullback import optim
 SHAPES = [(4, 3), (), (5,), (2, 0)]
 
 
+@pytest.fixture(autouse=True)
+def _on_numpy():
+    with pb.backend("numpy"):
+        yield
+
+
 def made(scale: float, backend: str = "numpy") -> tuple[list[pb.Parameter], list[np.ndarray]]:
     rng = np.random.default_rng(2)
     grads = [np.asarray(scale * rng.standard_normal(shape)) for shape in SHAPES]

@@ -66,6 +66,12 @@ def torch():
     module.set_default_dtype(module.float32)
 
 
+@pytest.fixture(autouse=True)
+def _on_numpy():
+    with pb.backend("numpy"):
+        yield
+
+
 def available(backend: str) -> str:
     if backend == "numba":
         pytest.importorskip("numba")

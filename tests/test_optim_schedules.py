@@ -14,6 +14,12 @@ RATES = (0.1, 0.3)
 EPOCHS = 40
 
 
+@pytest.fixture(autouse=True)
+def _on_numpy():
+    with pb.backend("numpy"):
+        yield
+
+
 def ours(**options) -> optim.Optimizer:
     return optim.SGD([{"params": [pb.Parameter([0.0])], "lr": lr} for lr in RATES], **options)
 

@@ -105,7 +105,7 @@ def test_all_plain_data_survives_exactly(tmp_path):
         save_checkpoint(tmp_path / "d", extra={"x": object()})
     with pytest.raises(TypeError, match="complex128 array"):
         save_checkpoint(tmp_path / "d", extra=np.zeros(2, complex))
-    with pytest.raises(TypeError, match="strings or ints as keys"):
+    with pytest.raises(TypeError, match="keys must be strings or ints"):
         save_checkpoint(tmp_path / "d", extra={(1, 2): 3})
     assert not (tmp_path / "d").exists()
 

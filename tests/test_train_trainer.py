@@ -12,6 +12,7 @@ import pytest
 from pullback import nn, optim
 from pullback.data import DataLoader, batches
 from pullback.train import Callback, NonFiniteLossError, Trainer
+from pullback.train.progress import Progress
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((50, 4)).astype(np.float32)
@@ -289,6 +290,7 @@ def test_progress_lines(capsys):
 
 def test_the_bar_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(Progress, "INTERVAL", 0.0)
     make().fit(X, Y, epochs=1, batch_size=1, seed=0)
     out, err = capsys.readouterr()
     assert "Epoch 1/1" in err

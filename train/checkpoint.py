@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.ops.random import default_generator
+from ..autograd.ops.random import Generator, default_generator
 from ..autograd.tensor import Tensor
 from ..nn.state import load_safetensors, save_safetensors
 
@@ -30,7 +30,7 @@ def save_checkpoint(
     optimizer: Any = None,
     scheduler: Any = None,
     loader: Any = None,
-    generator: Any = None,
+    generator: Generator | None = None,
     extra: Any = None,
 ) -> None:
     """Write the state of a training run to a file, atomically: a crash leaves the old file or the new one.
@@ -48,7 +48,7 @@ def save_checkpoint(
     """
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "loader": loader}
     tree = {name: part.state_dict() for name, part in parts.items() if part is not None}
-    tree["generator"] = (generator or default_generator()).state_dict()
+    tree["generator"] = _Random(generator).state_dict()
     if extra is not None:
         tree["extra"] = extra
     arrays: dict[str, np.ndarray[Any, Any]] = {}
@@ -64,7 +64,7 @@ def load_checkpoint(
     optimizer: Any = None,
     scheduler: Any = None,
     loader: Any = None,
-    generator: Any = None,
+    generator: Generator | None = None,
 ) -> Any:
     """Restore what is given from a checkpoint, all of it or, if anything does not fit, nothing.
 
@@ -89,7 +89,7 @@ def load_checkpoint(
     tree = read_checkpoint(path)
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "loader": loader}
     wanted = {name: part for name, part in parts.items() if part is not None}
-    wanted["generator"] = generator or default_generator()
+    wanted["generator"] = _Random(generator)
     absent = [name for name in wanted if name not in tree]
     if absent:
         raise ValueError(f"{path} holds no {' and no '.join(absent)}; it holds {', '.join(tree)}")
@@ -133,6 +133,19 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{path}: the content does not match its SHA-256; the file is damaged or was altered")
     tree: dict[str, Any] = _decode(json.loads(text), arrays)
     return tree
+
+
+class _Random:
+    """A random generator, the default one for None, with the two methods of the other parts."""
+
+    def __init__(self, generator: Generator | None) -> None:
+        self._generator = default_generator if generator is None else generator
+
+    def state_dict(self) -> dict[str, int]:
+        return self._generator.get_state()
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self._generator.set_state(state)
 
 
 def _digest(text: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:

@@ -22,7 +22,7 @@ Array = Any
 
 @primitive(name="roll")
 def roll_(x: Array, /, *, shifts: tuple[int, ...], axes: tuple[int, ...], xp: Any) -> Array:
-    """X shifted along axes; what falls off one end comes in at the other."""
+    """`x` shifted along axes; what falls off one end comes in at the other."""
     return xp.roll(x, shifts, axis=axes)
 
 
@@ -30,7 +30,7 @@ roll_.vjp(x=lambda g, shifts, axes: roll_(g, shifts=tuple(-s for s in shifts), a
 
 
 def roll(x: Array, shifts: Any, axis: Axis = None, *, dims: Axis = None, dim: Axis = None) -> Array:
-    """X shifted cyclically along axes, an int for each; without axes, as if it were flat."""
+    """`x` shifted cyclically along axes, an int for each; without axes, as if it were flat."""
     wanted, steps = either(either(axis, dims), dim), sizes(shifts)
     if wanted is None:
         flat = reshape_(x, shape=(math.prod(x.shape),))
@@ -93,7 +93,7 @@ def diag_embed(x: Array, offset: int = 0) -> Array:
 
 
 def tile(x: Array, reps: Any) -> Array:
-    """X repeated reps[i] times along axis i; missing leading axes or reps count as 1."""
+    """`x` repeated reps[i] times along axis i; missing leading axes or reps count as 1."""
     counts = sizes(reps)
     n = max(len(counts), x.ndim)
     shape = (1,) * (n - x.ndim) + tuple(x.shape)
@@ -133,7 +133,7 @@ def _widths(widths: Any, ndim: int) -> tuple[tuple[int, int], ...]:
 
 
 def pad(x: Array, widths: Any, mode: str = "constant", *, value: float = 0.0) -> Array:
-    """X with more elements around it.
+    """`x` with more elements around it.
 
     Parameters
     ----------

@@ -11,18 +11,8 @@ import numpy as np
 from ..indexing import Selection
 from .creation import full_like_
 from .elementwise import maximum, minimum, multiply
-from .index import (
-    getitem,
-    index_add_,
-    index_set,
-    merge,
-    merged_order,
-    nonzero_,
-    occurrence,
-    ravel_index,
-    read,
-    take_,
-)  # fmt: skip
+from .index import index_add_, index_set, occurrence, take_
+from .selection import getitem, merge, merged_order, nonzero_, ravel_index, read
 from .shape import _inverse, broadcast_to_, permute_, reshape_
 from .slicing import getitem_, setitem
 
@@ -65,23 +55,23 @@ class Update:
         return getitem(self.x, self.index)
 
     def set(self, v: Any) -> Any:
-        """X with `x[index]` replaced by v."""
+        """`x` with `x[index]` replaced by v."""
         return self._update(v, lambda old, new: new, index_set)
 
     def add(self, v: Any) -> Any:
-        """X with v added to `x[index]`."""
+        """`x` with v added to `x[index]`."""
         return self._update(v, lambda old, new: old + new, lambda x, i, v, axis: index_add_(x, i, v, axis=axis))
 
     def multiply(self, v: Any) -> Any:
-        """X with `x[index]` multiplied by v."""
+        """`x` with `x[index]` multiplied by v."""
         return self._update(v, multiply, _in_turn(multiply))
 
     def min(self, v: Any) -> Any:
-        """X with the smaller of `x[index]` and v there."""
+        """`x` with the smaller of `x[index]` and v there."""
         return self._update(v, minimum, _in_turn(minimum))
 
     def max(self, v: Any) -> Any:
-        """X with the larger of `x[index]` and v there."""
+        """`x` with the larger of `x[index]` and v there."""
         return self._update(v, maximum, _in_turn(maximum))
 
     def _update(self, v: Any, change: Callable[..., Any], along: Callable[..., Any]) -> Any:
@@ -128,7 +118,7 @@ def _in_turn(change: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _converted(v: Any, x: Any) -> Any:
-    """V as a tensor of x's dtype and backend, which must not lose its kind: no floats into integers."""
+    """`v` as a tensor of x's dtype and backend, which must not lose its kind: no floats into integers."""
     from ..dtypes import promote
     from ..tensor import Tensor
 
@@ -146,7 +136,7 @@ def _converted(v: Any, x: Any) -> Any:
 
 
 def _spread(v: Any, shape: tuple[int, ...]) -> Any:
-    """V broadcast to the shape of the region; as in NumPy, its extra leading axes of length 1 are dropped."""
+    """`v` broadcast to the shape of the region; as in NumPy, its extra leading axes of length 1 are dropped."""
     extra = len(v.shape) - len(shape)
     if extra > 0 and all(n == 1 for n in v.shape[:extra]):
         v = reshape_(v, shape=tuple(v.shape[extra:]))

@@ -209,6 +209,10 @@ def from_dlpack(array: Any, *, backend: BackendLike = None) -> Tensor:
     BackendError : the backend cannot use memory of that device.
     """
     chosen = get_backend(backend)
+    if not hasattr(array, "__dlpack__"):
+        raise TypeError(
+            f"from_dlpack: {type(array).__name__} does not speak DLPack; pb.tensor takes numbers and sequences"
+        )
     try:
         value = chosen.xp.from_dlpack(array)
     except (BufferError, RuntimeError, ValueError, TypeError) as error:

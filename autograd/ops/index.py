@@ -1,4 +1,4 @@
-"""Selecting elements by position, and adding to them: indexing, take, gather, and their transposes.
+"""Selecting elements by position along an axis, and adding to them: take, gather, and their transposes.
 
 Integer arrays may hold negative indices, counted from the end. An index out of bounds raises an IndexError, except for
 index tensors on a GPU, where looking would wait for the device.
@@ -7,22 +7,18 @@ index tensors on a GPU, where looking would wait for the device.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..indexing import Selection, basic_index, check_bounds, read_index, resolve_int
+from ..indexing import check_bounds
 from ..primitive import primitive
 from .creation import asarray, full_like_
 from .elementwise import where
-from .shape import broadcast_to_, either, one_axis, permute_, reshape_
+from .shape import broadcast_to_, either, one_axis, reshape_
 from .slicing import getitem_
 
-__all__ = [
-    "gather", "getitem", "index_add", "index_select", "masked_fill", "masked_select", "nonzero", "one_hot", "scatter",
-    "scatter_add", "take", "take_along_axis",
-]  # fmt: skip
+__all__ = ["gather", "index_add", "index_select", "scatter", "scatter_add", "take", "take_along_axis"]
 
 Array = Any
 
@@ -61,7 +57,7 @@ take_transpose.vjp(g=lambda g, index, axis: take_(g, index, axis=axis))
 
 @primitive(name="index_add", promote=("x", "updates"))
 def index_add_(x: Array, index: Array, updates: Array, /, *, axis: int, xp: Any) -> Array:
-    """X with updates added at integer positions along an axis; repeated indices accumulate.
+    """`x` with updates added at integer positions along an axis; repeated indices accumulate.
 
     x: (…, n, …), index: any shape s, updates: (…, s, …).
     """
@@ -100,7 +96,7 @@ def occurrence(index: Array, /, *, xp: Any) -> Array:
 
 
 def index_set(x: Array, index: Array, updates: Array, axis: int) -> Array:
-    """X with updates at a 1-d index along an axis. Of repeated indices the last wins and gets the cotangent."""
+    """`x` with updates at a 1-d index along an axis. Of repeated indices the last wins and gets the cotangent."""
     source, hit = index_source(index, size=x.shape[axis])
     if updates.shape[axis] == 0:
         return x
@@ -108,8 +104,8 @@ def index_set(x: Array, index: Array, updates: Array, axis: int) -> Array:
     return where(reshape_(hit, shape=column), take_(updates, source, axis=axis), x)
 
 
-def _checked(index: Any, n: int, axis: int) -> Any:
-    """An index array; one given as host data is checked here, whatever the backend does."""
+def _checked(index: Any, x: Array, axis: int) -> Any:
+    """An index array on x's backend; one given as host data is checked here, whatever the backend does."""
     if hasattr(index, "_node"):
         return index
     if isinstance(index, list | tuple | range | int):
@@ -119,7 +115,8 @@ def _checked(index: Any, n: int, axis: int) -> Any:
     if isinstance(index, np.ndarray):
         if index.dtype.kind not in "iu":
             raise IndexError(f"an index array holds integers, not {index.dtype}")
-        check_bounds(index, n, axis)
+        check_bounds(index, x.shape[axis], axis)
+        return asarray(index, backend=x.backend)
     return index
 
 
@@ -137,7 +134,7 @@ def take(x: Array, index: Any, axis: int | None = None, *, dim: int | None = Non
     if wanted is None:
         x, wanted = reshape_(x, shape=(math.prod(x.shape),)), 0
     a = one_axis(wanted, x.ndim, "take")
-    return take_(x, _checked(index, x.shape[a], a), axis=a)
+    return take_(x, _checked(index, x, a), axis=a)
 
 
 def index_select(x: Array, axis: Any, index: Any = None, *, dim: int | None = None) -> Array:
@@ -148,19 +145,19 @@ def index_select(x: Array, axis: Any, index: Any = None, *, dim: int | None = No
 
 
 def index_add(x: Array, index: Any, updates: Any, axis: int | None = None, *, dim: int | None = None) -> Array:
-    """X with updates added at integer positions along an axis, the first by default; repeated indices accumulate.
+    """`x` with updates added at integer positions along an axis, the first by default; repeated indices accumulate.
 
     x: (…, n, …), index: (k,), updates: (…, k, …). PyTorch's order `index_add(x, dim, index, source)` is understood.
     """
     if isinstance(index, int) and axis is not None and not isinstance(axis, int):
         index, updates, axis = updates, axis, index
     a = one_axis(either(axis, dim, 0), x.ndim, "index_add")
-    index = _checked(index, x.shape[a], a)
+    index = _checked(index, x, a)
     shape = (*x.shape[:a], *index.shape, *x.shape[a + 1 :])
-    if tuple(getattr(updates, "shape", ())) != shape:
+    if tuple(updates.shape) != shape:
         raise ValueError(
-            f"index_add: updates of shape {tuple(getattr(updates, 'shape', ()))} for an x of shape {tuple(x.shape)} and "
-            f"an index of shape {tuple(index.shape)} on axis {a}; they must have shape {shape}"
+            f"index_add: updates of shape {tuple(updates.shape)} for an x of shape {tuple(x.shape)} and an index of "
+            f"shape {tuple(index.shape)} on axis {a}; they must have shape {shape}"
         )
     return index_add_(x, index, updates, axis=a)
 
@@ -178,7 +175,7 @@ def gather_(x: Array, index: Array, /, *, axis: int, xp: Any) -> Array:
 
 @primitive(name="scatter_add", promote=("x", "src"))
 def scatter_add_(x: Array, index: Array, src: Array, /, *, axis: int, xp: Any) -> Array:
-    """X with x[…, index[…, i, …], …] += src[…, i, …]: the transpose of gather. Repeated indices accumulate.
+    """`x` with x[…, index[…, i, …], …] += src[…, i, …]: the transpose of gather. Repeated indices accumulate.
 
     index and src have the same shape and x's number of axes; only along `axis` may they be longer than x.
     """
@@ -216,8 +213,8 @@ def flat_positions(index: Array, /, *, shape: tuple[int, ...], axis: int, xp: An
     return _positions(index, shape, axis, xp)
 
 
-def _fits(index: Any, shape: tuple[int, ...], axis: int, op: str) -> Any:
-    index = _checked(index, shape[axis], axis)
+def _fits(index: Any, x: Array, axis: int, op: str) -> Any:
+    index, shape = _checked(index, x, axis), tuple(x.shape)
     small = len(index.shape) == len(shape) and all(
         i == axis or k <= n for i, (k, n) in enumerate(zip(index.shape, shape, strict=True))
     )
@@ -236,13 +233,13 @@ def gather(x: Array, index: Any, axis: Any = None, *, dim: int | None = None) ->
     """
     index, axis = _torch_order(index, axis)
     a = one_axis(either(axis, dim, -1), x.ndim, "gather")
-    return gather_(x, _fits(index, tuple(x.shape), a, "gather"), axis=a)
+    return gather_(x, _fits(index, x, a, "gather"), axis=a)
 
 
 def take_along_axis(x: Array, index: Any, axis: int = -1) -> Array:
     """As `gather`, with index and x broadcast against each other on the other axes (NumPy's take_along_axis)."""
     a = one_axis(axis, x.ndim, "take_along_axis")
-    index = _checked(index, x.shape[a], a)
+    index = _checked(index, x, a)
     rest = np.broadcast_shapes(*(tuple(1 if i == a else n for i, n in enumerate(s.shape)) for s in (x, index)))
     if len(index.shape) != x.ndim:
         raise ValueError(f"take_along_axis: an index with {len(index.shape)} axes for an array with {x.ndim}")
@@ -255,8 +252,10 @@ def _scattering(x: Array, index: Any, src: Any, axis: Any, dim: Any, op: str) ->
     if isinstance(index, int) and axis is not None and not isinstance(axis, int):
         index, src, axis = src, axis, index
     a = one_axis(either(axis, dim, -1), x.ndim, op)
-    index = _fits(index, tuple(x.shape), a, op)
+    index = _fits(index, x, a, op)
     shape = tuple(index.shape)
+    if not hasattr(src, "_node") and not isinstance(src, bool | int | float):
+        src = asarray(src, backend=x.backend)
     if isinstance(src, bool | int | float):
         return index, full_like_(x, value=src, dtype=None, shape=shape), a
     if len(src.shape) != len(shape) or any(k > n for k, n in zip(shape, src.shape, strict=True)):
@@ -264,12 +263,12 @@ def _scattering(x: Array, index: Any, src: Any, axis: Any, dim: Any, op: str) ->
             f"{op}: a src of shape {tuple(src.shape)} has no element for each of an index of shape {shape}"
         )
     if tuple(src.shape) != shape:
-        src = getitem(src, tuple(slice(0, n) for n in shape))
+        src = getitem_(src, index=tuple((0, n, 1) for n in shape))
     return index, src, a
 
 
 def scatter_add(x: Array, index: Any, src: Any, axis: Any = None, *, dim: int | None = None) -> Array:
-    """X with x[…, index[…, i, …], …] += src[…, i, …] along an axis; repeated indices accumulate.
+    """`x` with x[…, index[…, i, …], …] += src[…, i, …] along an axis; repeated indices accumulate.
 
     `scatter_add(x, dim, index, src)`, PyTorch's order, is understood. src may be larger than index.
     """
@@ -278,120 +277,13 @@ def scatter_add(x: Array, index: Any, src: Any, axis: Any = None, *, dim: int | 
 
 
 def scatter(x: Array, index: Any, src: Any, axis: Any = None, *, dim: int | None = None) -> Array:
-    """X with x[…, index[…, i, …], …] = src[…, i, …] along an axis; of repeated indices the last in row-major order wins.
+    """`x` with x[…, index[…, i, …], …] = src[…, i, …] along an axis.
 
-    `scatter(x, dim, index, src)`, PyTorch's order, is understood; src may be a number.
+    Of repeated indices the last in row-major order wins, and gets the cotangent.
+    PyTorch's order `scatter(x, dim, index, src)` is understood; src may be a number.
     """
     index, src, a = _scattering(x, index, src, axis, dim, "scatter")
     flat = flat_positions(index, shape=tuple(x.shape), axis=a)
     n = math.prod(x.shape)
     changed = index_set(reshape_(x, shape=(n,)), flat, reshape_(src, shape=(flat.shape[0],)), 0)
     return reshape_(changed, shape=tuple(x.shape))
-
-
-# ---------------------------------------------------------------- x[...]
-
-
-@primitive
-def ravel_index(*indices: Array, sizes: tuple[int, ...], xp: Any) -> Array:
-    """Integer arrays along several axes of those sizes as one along the axes merged. They broadcast. Not differentiable."""
-    total = None
-    for index, n in zip(indices, sizes, strict=True):
-        part = xp.wrap_index(xp.astype(index, xp.int64), n)
-        total = part if total is None else total * n + part
-    return total
-
-
-@primitive(name="nonzero", outputs=0)
-def nonzero_(mask: Array, /, *, xp: Any) -> tuple[Array, ...]:
-    """The positions of non-zero elements: one int64 array per axis. Not differentiable."""
-    return tuple(xp.astype(i, xp.int64) for i in xp.nonzero(mask))
-
-
-def nonzero(x: Array) -> tuple[Array, ...]:
-    """The positions of non-zero elements, in row-major order: one int64 array per axis, as in NumPy."""
-    if x.ndim == 0:
-        raise ValueError("nonzero of a 0-d array; reshape it to (1,) first")
-    made: tuple[Array, ...] = nonzero_(x)
-    return made
-
-
-def getitem(x: Array, index: Any) -> Array:
-    """`x[index]` for every index NumPy accepts: ints, slices, None, ..., masks, integer arrays, and their mixtures.
-
-    The cotangents of an element selected twice are added.
-    """
-    shape = x.shape
-    if type(index) is int:
-        if not shape:
-            raise IndexError("a 0-d tensor cannot be indexed with an int; .item() gives its value")
-        return getitem_(x, index=(resolve_int(index, shape[0], 0, shape),))
-    basic = basic_index(shape, index if type(index) is tuple else (index,))
-    if basic is not None:
-        return getitem_(x, index=basic)
-    selection = read(x, index)
-    if selection.basic_is_whole(shape):
-        return select(x, selection)
-    return select(getitem_(x, index=selection.basic), selection)
-
-
-def read(x: Array, index: Any) -> Selection:
-    """An index expression on x, read; its arrays are tensors of x's backend."""
-    selection = read_index(
-        tuple(x.shape), index, lambda mask: np.nonzero(mask) if isinstance(mask, np.ndarray) else nonzero(mask)
-    )
-    return replace(selection, arrays=tuple(asarray(i, backend=x.backend) for i in selection.arrays))
-
-
-def select(x: Array, selection: Selection) -> Array:
-    """The elements that a selection's arrays name in the result of its basic index."""
-    if not selection.arrays:
-        return x
-    merged, flat, axis = merge(x, selection)
-    return take_(merged, flat, axis=axis)
-
-
-def merge(x: Array, selection: Selection) -> tuple[Array, Array, int]:
-    """X with the indexed axes brought together and merged, the one index array along them, and their axis."""
-    place, axes = selection.place, selection.axes
-    order = merged_order(x.ndim, selection)
-    if order != tuple(range(x.ndim)):
-        x = permute_(x, axes=order)
-    if len(axes) == 1:
-        return x, selection.arrays[0], place
-    shape = tuple(x.shape)
-    behind = place + len(axes)
-    lengths = shape[place:behind]
-    flat = ravel_index(*selection.arrays, sizes=lengths)
-    return reshape_(x, shape=(*shape[:place], math.prod(lengths), *shape[behind:])), flat, place
-
-
-def merged_order(ndim: int, selection: Selection) -> tuple[int, ...]:
-    """The order of axes in which the indexed ones stand together at the place of the result's."""
-    rest = [i for i in range(ndim) if i not in selection.axes]
-    return (*rest[: selection.place], *selection.axes, *rest[selection.place :])
-
-
-def masked_fill(x: Array, mask: Any, value: Any) -> Array:
-    """X with a value where the mask, which broadcasts, is true."""
-    return where(mask, value, x)
-
-
-def masked_select(x: Array, mask: Any) -> Array:
-    """The elements where the mask is true, in a 1-d array; x and mask broadcast."""
-    shape = np.broadcast_shapes(tuple(x.shape), tuple(mask.shape))
-    return getitem(broadcast_to_(x, shape=shape), broadcast_to_(mask, shape=shape))
-
-
-@primitive(name="one_hot")
-def one_hot_(index: Array, /, *, num_classes: int, dtype: str, xp: Any) -> Array:
-    """(…) integers -> (…, num_classes), 1 at the integer and 0 elsewhere. Not differentiable."""
-    classes = xp.arange(num_classes, dtype=index.dtype)
-    return xp.astype(xp.equal(xp.expand_dims(index, axis=-1), classes), getattr(xp, dtype))
-
-
-def one_hot(index: Array, num_classes: int, *, dtype: Any = "int64") -> Array:
-    """(…) integers -> (…, num_classes), 1 at the integer and 0 elsewhere; all 0 for one out of range."""
-    from ..dtypes import as_dtype
-
-    return one_hot_(index, num_classes=num_classes, dtype=as_dtype(dtype).name)

@@ -17,8 +17,8 @@ Array = Any
 Shape = tuple[int, ...]
 
 
-def mT(x: Array) -> Array:
-    """X with its last two axes swapped: the transposed matrices. (…, n, m) -> (…, m, n)."""
+def mT(x: Array) -> Array:  # noqa: N802 - the array standard's name
+    """`x` with its last two axes swapped: the transposed matrices. (…, n, m) -> (…, m, n)."""
     n = x.ndim
     if n < 2:
         raise ValueError(f"mT needs at least two axes; the array has shape {tuple(x.shape)}")
@@ -27,9 +27,9 @@ def mT(x: Array) -> Array:
 
 @primitive(promote=("x", "y"))
 def matmul(x: Array, y: Array, /, *, xp: Any) -> Array:
-    """Matrix product, batched and broadcast over leading axes; 1-d operands are a row on the left, a column on the right.
+    """Matrix product, batched and broadcast over leading axes.
 
-    (…, n, k) @ (…, k, m) -> (…, n, m).
+    1-d operands are a row on the left, a column on the right. (…, n, k) @ (…, k, m) -> (…, n, m).
     """
     return xp.matmul(x, y)
 

@@ -24,6 +24,7 @@ Shape = tuple[int, ...]
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)  # the key's increments: golden ratio and √3 − 1
 _WORD = 0xFFFFFFFF
+_CHUNK = 32768  # blocks computed at a time: what they need fits a core's cache
 
 
 def philox4x32(counter: tuple[Array, ...], key: tuple[Array, Array], xp: Any) -> tuple[Array, ...]:
@@ -42,10 +43,14 @@ def _words(key: Array, n: int, xp: Any) -> Array:
     if tuple(key.shape) != (4,) or not xp.isdtype(key.dtype, xp.uint32):
         raise ValueError(f"a key is 4 words of uint32, from Generator.next_key(); not {tuple(key.shape)} {key.dtype}")
     k0, k1, o0, o1 = (xp.astype(key[i], xp.uint64) for i in range(4))
-    block = xp.arange(-(-n // 4), dtype=xp.uint64)
-    counter = (block & _WORD, block >> 32, block * 0 + o0, block * 0 + o1)
-    lanes = philox4x32(counter, (k0, k1), xp)
-    return xp.reshape(xp.stack(lanes, axis=-1), (-1,))[:n]
+    parts = []
+    for start in range(0, -(-n // 4), _CHUNK):
+        block = xp.arange(start, min(start + _CHUNK, -(-n // 4)), dtype=xp.uint64)
+        lanes = philox4x32((block & _WORD, block >> 32, o0, o1), (k0, k1), xp)
+        parts.append(xp.reshape(xp.stack(lanes, axis=-1), (-1,)))
+    if not parts:
+        return xp.zeros((0,), dtype=xp.uint64)
+    return (parts[0] if len(parts) == 1 else xp.concat(parts))[:n]
 
 
 def _uniform(key: Array, shape: Shape, dtype: str, xp: Any) -> Array:
@@ -78,7 +83,7 @@ def uniform(key: Array, /, *, shape: Shape, dtype: str = "float32", xp: Any) -> 
 def normal(key: Array, /, *, shape: Shape, dtype: str = "float32", xp: Any) -> Array:
     """Standard normal numbers by Box & Muller 1958. key: (4,) uint32 -> shape.
 
-    Elements 2j and 2j + 1 are √(−2·log(1 − u))·cos 2πv and the same with sin, for u, v the stream's uniforms 2j, 2j + 1.
+    Elements 2j, 2j + 1 are √(−2·log(1 − u))·cos 2πv and the same with sin, where u, v are the uniforms 2j, 2j + 1.
     Their last digits depend on the library's log, sin and cos.
     """
     n = math.prod(shape)
@@ -115,10 +120,10 @@ def integers(key: Array, /, *, low: int, high: int, shape: Shape, xp: Any) -> Ar
 
 @primitive(promote=("x",))
 def dropout(x: Array, key: Array, /, *, p: float = 0.5, xp: Any) -> Array:
-    """x/(1 − p) with probability 1 − p, else 0, for each element on its own (Srivastava et al. 2014). p = 1 gives zeros.
+    """Scale x by 1/(1 − p) with probability 1 − p, else 0, each element on its own (Srivastava et al. 2014).
 
     x: (…), key: (4,) uint32 -> (…). Element i of x in row-major order is kept where uniform i of the key is at least p.
-    The rule is the op itself with the same key: the mask is drawn again and not stored.
+    The rule is the op itself with the same key: the mask is drawn again and not stored. p = 1 gives zeros.
     """
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"p must be a probability, not {p}")
@@ -148,7 +153,7 @@ class Generator:
 
     def __init__(self, seed: int = 0) -> None:
         self._lock = threading.Lock()
-        self.manual_seed(seed)
+        self._seed, self._offset = int(seed) % 2**64, 0
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from `seed`, and return the generator itself."""

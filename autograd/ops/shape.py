@@ -16,8 +16,8 @@ from ..primitive import primitive
 
 __all__ = [
     "broadcast_tensors", "broadcast_to", "cat", "chunk", "concat", "concatenate", "expand", "expand_dims", "flatten",
-    "flip", "identity", "moveaxis", "movedim", "permute", "reshape", "split", "squeeze", "stack", "swapaxes", "transpose",
-    "unbind", "unsqueeze", "view",
+    "flip", "identity", "moveaxis", "movedim", "permute", "reshape", "split", "squeeze", "stack", "swapaxes",
+    "transpose", "unbind", "unsqueeze", "view",
 ]  # fmt: skip
 
 Array = Any
@@ -82,7 +82,7 @@ view = reshape
 
 @primitive
 def identity(x: Array, /, *, xp: Any) -> Array:
-    """X itself, as a new node of the graph."""
+    """`x` itself, as a new node of the graph."""
     return x
 
 
@@ -91,7 +91,7 @@ identity.vjp(x=lambda g: g)
 
 @primitive(name="broadcast_to")
 def broadcast_to_(x: Array, /, *, shape: Shape, xp: Any) -> Array:
-    """X repeated along new leading axes and along axes of length 1, to the given shape; a view where possible."""
+    """`x` repeated along new leading axes and along axes of length 1, to the given shape; a view where possible."""
     return xp.broadcast_to(x, shape)
 
 
@@ -100,7 +100,7 @@ broadcast_to_.vjp(x=lambda g: g)
 
 
 def broadcast_to(x: Array, shape: Any) -> Array:
-    """X repeated along new leading axes and along axes of length 1, to the given shape."""
+    """`x` repeated along new leading axes and along axes of length 1, to the given shape."""
     return broadcast_to_(x, shape=sizes(shape))
 
 
@@ -159,7 +159,7 @@ def transpose(x: Array, *axes: Any) -> Array:
 
 
 def swapaxes(x: Array, axis1: int, axis2: int) -> Array:
-    """X with two axes exchanged."""
+    """`x` with two axes exchanged."""
     i, j = one_axis(axis1, x.ndim, "swapaxes"), one_axis(axis2, x.ndim, "swapaxes")
     order = list(range(x.ndim))
     order[i], order[j] = j, i
@@ -167,7 +167,7 @@ def swapaxes(x: Array, axis1: int, axis2: int) -> Array:
 
 
 def moveaxis(x: Array, source: Axis, destination: Axis) -> Array:
-    """X with the axes `source` moved to the places `destination`; the others keep their order."""
+    """`x` with the axes `source` moved to the places `destination`; the others keep their order."""
     old, new = some_axes(source, x.ndim, "moveaxis"), some_axes(destination, x.ndim, "moveaxis")
     if len(old) != len(new):
         raise ValueError(f"moveaxis: {len(old)} axes to move to {len(new)} places")
@@ -181,7 +181,7 @@ movedim = moveaxis
 
 
 def squeeze(x: Array, axis: Axis = None, *, dim: Axis = None) -> Array:
-    """X without axes of length 1: all of them, or those named, which must have length 1 (as in NumPy)."""
+    """`x` without axes of length 1: all of them, or those named, which must have length 1 (as in NumPy)."""
     wanted = either(axis, dim)
     axes = tuple(i for i, n in enumerate(x.shape) if n == 1) if wanted is None else some_axes(wanted, x.ndim, "squeeze")
     if any(x.shape[a] != 1 for a in axes):
@@ -190,7 +190,7 @@ def squeeze(x: Array, axis: Axis = None, *, dim: Axis = None) -> Array:
 
 
 def unsqueeze(x: Array, axis: Axis = None, *, dim: Axis = None) -> Array:
-    """X with new axes of length 1 at the given places of the result."""
+    """`x` with new axes of length 1 at the given places of the result."""
     wanted = either(axis, dim)
     if wanted is None:
         raise TypeError("unsqueeze needs an axis")
@@ -216,7 +216,7 @@ def flatten(x: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
 
 @primitive(name="flip")
 def flip_(x: Array, /, *, axes: tuple[int, ...], xp: Any) -> Array:
-    """X reversed along the axes."""
+    """`x` reversed along the axes."""
     return xp.flip(x, axis=axes)
 
 
@@ -224,7 +224,7 @@ flip_.vjp(x=lambda g, axes: flip_(g, axes=axes))
 
 
 def flip(x: Array, axis: Axis = None, *, dims: Axis = None, dim: Axis = None) -> Array:
-    """X reversed along one, some or all axes."""
+    """`x` reversed along one, some or all axes."""
     return flip_(x, axes=some_axes(either(either(axis, dims), dim), x.ndim, "flip"))
 
 
@@ -239,7 +239,7 @@ def concatenate_(*xs: Array, axis: int, xp: Any) -> Array:
 
 @primitive(name="split", outputs=0)
 def split_(x: Array, /, *, sizes: tuple[int, ...], axis: int, xp: Any) -> tuple[Array, ...]:
-    """X cut along an axis into pieces of the given sizes."""
+    """`x` cut along an axis into pieces of the given sizes."""
     head = (slice(None),) * axis
     pieces, start = [], 0
     for size in sizes:
@@ -316,7 +316,7 @@ def unbind(x: Array, axis: int | None = None, *, dim: int | None = None) -> tupl
 
 
 def split(x: Array, sections: Any, axis: int | None = None, *, dim: int | None = None) -> tuple[Array, ...]:
-    """X cut into pieces along an axis, the first by default.
+    """`x` cut into pieces along an axis, the first by default.
 
     With `axis` (or neither), `sections` means what it means in NumPy: the number of equal pieces, or the indices to
     cut at. With `dim`, what it means in PyTorch: the size of every piece (the last may be smaller), or all sizes.
@@ -337,7 +337,7 @@ def split(x: Array, sections: Any, axis: int | None = None, *, dim: int | None =
         else:
             cuts = [min(max(c + n if c < 0 else c, 0), n) for c in given]
             pieces = tuple(max(stop - start, 0) for start, stop in zip([0, *cuts], [*cuts, n], strict=True))
-            if any(b < c for c, b in zip(cuts, cuts[1:], strict=False)):
+            if cuts != sorted(cuts):
                 raise ValueError(f"split: the indices {given} are not in ascending order")
     else:
         count = as_int(sections)
@@ -359,7 +359,7 @@ def _chunks(n: int, size: int) -> tuple[int, ...]:
 
 
 def chunk(x: Array, chunks: int, axis: int | None = None, *, dim: int | None = None) -> tuple[Array, ...]:
-    """X cut into at most `chunks` pieces of equal size along an axis; the last may be smaller (PyTorch's `chunk`)."""
+    """`x` cut into at most `chunks` pieces of equal size along an axis; the last may be smaller (PyTorch's `chunk`)."""
     a = one_axis(either(axis, dim, 0), x.ndim, "chunk")
     if chunks <= 0:
         raise ValueError(f"chunk: chunks must be positive, not {chunks}")

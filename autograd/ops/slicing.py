@@ -76,7 +76,7 @@ setitem.vjp(
 
 @primitive(name="pad")
 def pad_(x: Array, /, *, widths: tuple[tuple[int, int], ...], value: float = 0.0, xp: Any) -> Array:
-    """X with `widths[i] = (before, after)` elements of a constant around it along axis i. The cotangent is cropped."""
+    """`x` with widths[i] = (before, after) elements of a constant around it along axis i; the cotangent is cropped."""
     shape = tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True))
     fill = value if xp.isdtype(x.dtype, "real floating") else int(value)
     out = xp.zeros(shape, dtype=x.dtype) if value == 0 else xp.full(shape, fill, dtype=x.dtype)

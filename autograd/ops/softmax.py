@@ -57,6 +57,8 @@ def log_softmax(x: Array, /, *, axis: int, xp: Any) -> Array:
     ∂x = g − softmax(x)·Σ g. A row of −∞ alone gives NaN.
     """
     x = _shifted(x, axis, xp)
+    if not x.shape[axis]:
+        return x
     return x - xp.log(xp.sum(xp.exp(x), axis=axis, keepdims=True))
 
 

@@ -21,7 +21,7 @@ to_backend.vjp(x=lambda g, source, target: transfer(g, source))
 
 
 def transfer(x: Tensor, target: Backend) -> Tensor:
-    """X on another backend; x itself if it is there already."""
+    """`x` on another backend; x itself if it is there already."""
     from ..graph import Node
     from ..state import state
     from ..tensor import Tensor

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import cupy as cp
 import numpy as np
 
 from ..base import Array, Backend
 from ..errors import BackendError
+from . import conv, namespace, norm, pool, random, softmax, update
 
 INSTALL = "pip install 'pullback[cuda12x]' (CUDA 12) or 'pullback[cuda13x]' (CUDA 13)"
-
-try:
-    import cupy as cp
-except ImportError as error:
-    raise BackendError(f"backend 'cupy' cannot import CuPy ({error}); install one that fits the driver: {INSTALL}") from error
-
-from . import conv, namespace, norm, pool, random, softmax, update
 
 
 class CupyBackend(Backend):
@@ -76,8 +71,10 @@ def _find_device() -> None:
         count = cp.cuda.runtime.getDeviceCount()
     except Exception as error:  # CUDA's own error types, and those of libraries that do not load
         raise BackendError(
-            f"backend 'cupy' finds no usable NVIDIA GPU ({error}); it needs one, with a driver for the CUDA version that "
-            f"CuPy was built for: {INSTALL}"
+            f"backend 'cupy' finds no usable NVIDIA GPU ({error}); it needs one, with a driver for the CUDA version "
+            f"that CuPy was built for: {INSTALL}"
         ) from error
     if not count:
-        raise BackendError("backend 'cupy' finds no NVIDIA GPU; set CUDA_VISIBLE_DEVICES to one, or use another backend")
+        raise BackendError(
+            "backend 'cupy' finds no NVIDIA GPU; set CUDA_VISIBLE_DEVICES to one, or use another backend"
+        )

@@ -49,7 +49,16 @@ def _forward(
     grid = _grid(weight.shape[0] // groups, x.shape[0] * oh * ow, groups)
     x, weight = packed(x), packed(weight)
     launch(
-        "conv", "conv2d", x.dtype, grid, x, weight, weight if bias is None else packed(bias), bias is not None, y, *shape
+        "conv",
+        "conv2d",
+        x.dtype,
+        grid,
+        x,
+        weight,
+        weight if bias is None else packed(bias),
+        bias is not None,
+        y,
+        *shape,
     )
     return y
 
@@ -69,7 +78,7 @@ def conv2d_input_grad(
 def conv2d_weight_grad(
     gy: Array, x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Array:
-    """Kernel of the op conv2d_weight_grad: parts of the sum over images and pixels side by side, then added in order."""
+    """Kernel of the op conv2d_weight_grad: parts of the sum over images and pixels, then added up in order."""
     w_shape = (gy.shape[1], x.shape[1] // groups, *kernel_size)
     terms = gy.shape[0] * gy.shape[2] * gy.shape[3]
     columns, rows, _ = _grid(w_shape[0] // groups, w_shape[1] * kernel_size[0] * kernel_size[1], groups)
@@ -123,7 +132,12 @@ def _fits(
     if min(size) < 1 or max(w_shape[0], x_shape[1]) > MOST_ROWS * TILE:
         return None
     n, pixels, inputs = x_shape[0], size[0] * size[1], x_shape[2] * x_shape[3]
-    terms = (n * pixels, n * inputs, w_shape[0] * w_shape[1] * w_shape[2] * w_shape[3], max(x_shape[2:]) + 2 * max(padding))
+    terms = (
+        n * pixels,
+        n * inputs,
+        w_shape[0] * w_shape[1] * w_shape[2] * w_shape[3],
+        max(x_shape[2:]) + 2 * max(padding),
+    )
     if max(terms) > LARGEST or w_shape[1] * w_shape[2] * w_shape[3] > MOST_ROWS * TILE:
         return None
     return n, w_shape[0], *size
@@ -141,11 +155,11 @@ def _takes_input_grad(gy: Array, weight: Array, *, input_size: Pair, **static: A
     if not floats(gy, weight) or gy.ndim != 4 or weight.ndim != 4:
         return False
     x_shape = (gy.shape[0], weight.shape[1] * static["groups"], *input_size)
-    return _fits(x_shape, weight.shape, **static) == gy.shape
+    return _fits(x_shape, weight.shape, **static) == tuple(gy.shape)
 
 
 def _takes_weight_grad(gy: Array, x: Array, *, kernel_size: Pair, **static: Any) -> bool:
     if not floats(gy, x) or gy.ndim != 4 or x.ndim != 4 or x.shape[1] % max(1, static["groups"]):
         return False
     w_shape = (gy.shape[1], x.shape[1] // max(1, static["groups"]), *kernel_size)
-    return _fits(x.shape, w_shape, **static) == gy.shape
+    return _fits(x.shape, w_shape, **static) == tuple(gy.shape)

@@ -1,4 +1,4 @@
-"""Scatter-add on the GPU with a fixed order of summation: a stable sort of the indices, then the kernel of `index.cu`."""
+"""Scatter-add on the GPU in a fixed order: a stable sort of the indices, then the kernel of `index.cu`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ Array = Any
 
 _COMPUTED = frozenset(np.dtype(name) for name in sources.MODULES["index"])
 #: Dtypes the kernel is not compiled for are summed in a wider one.
-_WIDER = {"f": np.dtype(np.float32), "i": np.dtype(np.int64), "u": np.dtype(np.uint64), "b": np.dtype(np.int64)}
+_WIDER: dict[str, np.dtype[Any]] = {
+    "f": np.dtype(np.float32),
+    "i": np.dtype(np.int64),
+    "u": np.dtype(np.uint64),
+    "b": np.dtype(np.int64),
+}
 
 
 def index_add(x: Array, index: Array, updates: Array, axis: int) -> Array:
@@ -25,8 +30,8 @@ def index_add(x: Array, index: Array, updates: Array, axis: int) -> Array:
     The result is the same bit for bit from run to run. Indices out of range are ignored: checking them would wait for
     the GPU.
     """
-    dtype = x.dtype
-    wide = dtype if dtype in _COMPUTED else _WIDER[dtype.kind]
+    dtype: np.dtype[Any] = x.dtype
+    wide: np.dtype[Any] = dtype if dtype in _COMPUTED else _WIDER[dtype.kind]
     out = cp.array(x, dtype=wide, order="C")
     rows, k = x.shape[axis], index.shape[0]
     if out.size == 0 or k == 0:

@@ -67,15 +67,24 @@ def _layer_norm(x: Array, weight: Array | None, bias: Array | None, axes: int, e
     return y
 
 
-def _layer_norm_grad(
-    gy: Array, x: Array, weight: Array | None, axes: int, eps: float
-) -> tuple[Array, Array, Array]:
+def _layer_norm_grad(gy: Array, x: Array, weight: Array | None, axes: int, eps: float) -> tuple[Array, Array, Array]:
     rows, width = _rows(x.shape, axes)
     gx, means, scales = (cp.empty(shape, dtype=x.dtype) for shape in (x.shape, (rows,), (rows,)))
     affine = (x, False) if weight is None else (weight, True)
     sizes = np.int64(rows), np.int64(width)
     launch(
-        "norm", "layer_norm_grad", x.dtype, min(rows, MOST_BLOCKS), gy, x, *affine, gx, means, scales, *sizes, float(eps)
+        "norm",
+        "layer_norm_grad",
+        x.dtype,
+        min(rows, MOST_BLOCKS),
+        gy,
+        x,
+        *affine,
+        gx,
+        means,
+        scales,
+        *sizes,
+        float(eps),
     )
     return gx, means, scales
 
@@ -112,7 +121,7 @@ def _rows(shape: tuple[int, ...], axes: int) -> tuple[int, int]:
 
 
 def _channels(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """x seen as (n, c, inner)."""
+    """The array's shape seen as (n, c, inner)."""
     return shape[0], shape[1], math.prod(shape[2:])
 
 

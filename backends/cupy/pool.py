@@ -70,9 +70,7 @@ def _parameters(
     shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool, dilation: Pair = ONE
 ) -> tuple[int, ...]:
     """WINDOW_PARAMETERS of pool.cu: h, w, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw."""
-    oh, ow = (
-        _count(shape[i], kernel_size[i], stride[i], padding[i], dilation[i], ceil_mode) for i in (-2, -1)
-    )
+    oh, ow = (_count(shape[i], kernel_size[i], stride[i], padding[i], dilation[i], ceil_mode) for i in (-2, -1))
     return (*shape[-2:], oh, ow, *kernel_size, *stride, *padding, *dilation)
 
 

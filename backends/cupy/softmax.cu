@@ -79,3 +79,85 @@ extern "C" __global__ void softmax_grad_columns(
         pull(gy, y, gx, column, projection(gy, y, column, logarithm, 0, 1), logarithm, 0, 1);
     }
 }
+
+// Cross-entropy of each line's softmax with a class index, and its gradient. One block per row, or one thread per
+// column: BLOCK tells which; `first` and `stride` are the thread's share of the line. Lines whose target is `ignored`
+// count for nothing. A label out of range is reported in bad = (found, label), and takes no part in any access.
+
+struct Labels {
+    const i64* target;
+    i64 ignored;
+    double smoothing;
+};
+
+template <bool BLOCK> __device__ inline A total(A part, A* scratch) { return BLOCK ? block_sum(part, scratch) : part; }
+template <bool BLOCK> __device__ inline A highest(A part, A* scratch) { return BLOCK ? block_max(part, scratch) : part; }
+
+template <bool BLOCK>
+__device__ inline void cross_entropy(
+    const T* x, const Labels& labels, T* losses, i64* bad, const Line& line, i64 index, A* scratch) {
+    const i64 first = BLOCK ? threadIdx.x : 0, stride = BLOCK ? THREADS : 1, label = labels.target[index];
+    const bool counts = label != labels.ignored, valid = label >= 0 && label < line.width;
+    if (counts && valid) {
+        const A top = highest<BLOCK>(maximum(x, line, first, stride), scratch);
+        const A sum = total<BLOCK>(exponentials(x, line, top, first, stride), scratch);
+        A picked = x[line.at(label)] - top;
+        if (labels.smoothing != 0.0) {
+            A level = A(0);
+            for (i64 j = first; j < line.width; j += stride) level += x[line.at(j)] - top;
+            level = total<BLOCK>(level, scratch) / A(line.width);
+            picked = A(1.0 - labels.smoothing) * picked + A(labels.smoothing) * level;
+        }
+        if (first == 0) losses[index] = log(sum) - picked;
+    } else if (first == 0) {
+        losses[index] = T(0);
+        if (counts) bad[0] = 1, bad[1] = label;
+    }
+}
+
+template <bool BLOCK>
+__device__ inline void cross_entropy_grad(
+    const T* gy, const T* x, const Labels& labels, T* gx, const Line& line, i64 index, A* scratch) {
+    const i64 first = BLOCK ? threadIdx.x : 0, stride = BLOCK ? THREADS : 1, label = labels.target[index];
+    if (label == labels.ignored) {
+        for (i64 j = first; j < line.width; j += stride) gx[line.at(j)] = T(0);
+        return;
+    }
+    const A top = highest<BLOCK>(maximum(x, line, first, stride), scratch), g = gy[index];
+    const A sum = total<BLOCK>(exponentials(x, line, top, first, stride), scratch);
+    const A uniform = A(labels.smoothing / line.width), rest = A(1.0 - labels.smoothing);
+    for (i64 j = first; j < line.width; j += stride) {
+        const A p = exp(x[line.at(j)] - top) / sum;
+        gx[line.at(j)] = (p - (j == label ? rest : A(0)) - uniform) * g;
+    }
+}
+
+extern "C" __global__ void cross_entropy_rows(
+    const T* x, const i64* target, T* losses, i64* bad, i64 rows, i64 width, double smoothing, i64 ignored) {
+    __shared__ A scratch[THREADS];
+    const Labels labels = {target, ignored, smoothing};
+    for (i64 r = blockIdx.x; r < rows; r += gridDim.x)
+        cross_entropy<true>(x, labels, losses, bad, {r * width, width, 1}, r, scratch);
+}
+
+extern "C" __global__ void cross_entropy_columns(
+    i64 n, const T* x, const i64* target, T* losses, i64* bad, i64 width, i64 inner, double smoothing, i64 ignored) {
+    const Labels labels = {target, ignored, smoothing};
+    FOR_EACH(e, n)
+        cross_entropy<false>(x, labels, losses, bad, {e / inner * width * inner + e % inner, width, inner}, e, 0);
+}
+
+extern "C" __global__ void cross_entropy_grad_rows(
+    const T* gy, const T* x, const i64* target, T* gx, i64 rows, i64 width, double smoothing, i64 ignored) {
+    __shared__ A scratch[THREADS];
+    const Labels labels = {target, ignored, smoothing};
+    for (i64 r = blockIdx.x; r < rows; r += gridDim.x)
+        cross_entropy_grad<true>(gy, x, labels, gx, {r * width, width, 1}, r, scratch);
+}
+
+extern "C" __global__ void cross_entropy_grad_columns(
+    i64 n, const T* gy, const T* x, const i64* target, T* gx, i64 width, i64 inner, double smoothing, i64 ignored) {
+    const Labels labels = {target, ignored, smoothing};
+    FOR_EACH(e, n)
+        cross_entropy_grad<false>(gy, x, labels, gx, {e / inner * width * inner + e % inner, width, inner}, e, 0);
+}

@@ -1,7 +1,8 @@
 """The CUDA C sources beside this file. Needs no GPU and no CuPy, so that compile checks can use it anywhere.
 
 A source is written in terms of the type `T` of stored elements and the type `A` of sums, which `common.cu` defines from
-what the compiler is told per dtype; it precedes each source. Every kernel is `extern "C"`, so that its name in the source is its name in the module.
+what the compiler is told per dtype; it precedes each source. Every kernel is `extern "C"`, so that its name in the
+source is its name in the module.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import re
 from importlib.resources import files
 
 KERNEL_NAME = re.compile(r'extern "C" __global__ void (\w+)\(')
-#: dtype name -> definitions for the compiler. Sums are accumulated in the storage type: in trees or tiles, never one by
-#: one over long runs.
+#: dtype name -> definitions for the compiler. Sums have the type of what is summed, double for float64; long ones are
+#: added in trees, tiles or parts.
 DEFINITIONS = {
     "float32": ("-DSTORED=float", "-DSUMMED=float"),
     "float64": ("-DSTORED=double", "-DSUMMED=double"),
@@ -29,7 +30,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "norm": FLOATS,
     "update": FLOATS,
     "index": tuple(DEFINITIONS),
-    "random": ("uint32",),
+    "random": FLOATS,
 }
 
 

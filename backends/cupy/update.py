@@ -53,9 +53,7 @@ def adam_step(
     results = []
     for (p, g, m, v, *more), new in _rows(arrays, n, donate):
         largest, new_largest = (more[0], new[3]) if amsgrad else (p, p)
-        launch_each(
-            "update", "adam_step", p.dtype, p.size, rates, p, g, m, v, largest, *new[:3], new_largest, *options
-        )
+        launch_each("update", "adam_step", p.dtype, p.size, rates, p, g, m, v, largest, *new[:3], new_largest, *options)
         results.append(new)
     return _columns(results)
 

@@ -1,1 +1,88 @@
-""""""
+"""The Numba backend: NumPy's arrays and functions, with compiled, threaded kernels for what takes the time.
+
+Making the backend imports nothing of Numba. A kernel's module is imported when a guard first lets a call through, and
+the kernel is compiled, or loaded from the cache on disk, at its first call for a dtype.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from ..base import Kernel
+from ..numpy import NumpyBackend
+from . import guards
+
+__all__ = ["NumbaBackend"]
+
+# op -> (module of this package, guard); the kernel has the op's name
+_KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
+    "conv2d": ("conv", guards.conv2d),
+    "conv2d_bias": ("conv", guards.conv2d_bias),
+    "conv2d_input_grad": ("conv", guards.conv2d_input_grad),
+    "conv2d_weight_grad": ("conv", guards.conv2d_weight_grad),
+    "max_pool2d": ("pool", guards.max_pool2d),
+    "max_pool2d_unpool": ("pool", guards.max_pool2d_unpool),
+    "avg_pool2d": ("pool", guards.avg_pool2d),
+    "avg_pool2d_grad": ("pool", guards.avg_pool2d_grad),
+    "softmax": ("rows", guards.last_axis),
+    "softmax_grad": ("rows", guards.last_axis),
+    "log_softmax": ("rows", guards.last_axis),
+    "log_softmax_grad": ("rows", guards.last_axis),
+    "layer_norm": ("rows", guards.layer_norm),
+    "layer_norm_grad": ("rows", guards.layer_norm_grad),
+    "cross_entropy_index": ("entropy", guards.cross_entropy_index),
+    "cross_entropy_index_grad": ("entropy", guards.cross_entropy_index_grad),
+    "relu": ("pointwise", guards.one_shape),
+    "relu_grad": ("pointwise", guards.one_shape),
+    "sgd_step": ("updates", guards.update),
+    "adam_step": ("updates", guards.update),
+    "rmsprop_step": ("updates", guards.update),
+}
+
+
+class _Deferred:
+    """A kernel that is imported when it is first called."""
+
+    __slots__ = ("fn", "module", "op")
+
+    def __init__(self, module: str, op: str) -> None:
+        self.module, self.op = module, op
+        self.fn: Callable[..., Any] | None = None
+
+    def __call__(self, *arrays: Any, **static: Any) -> Any:
+        fn = self.fn
+        if fn is None:
+            fn = self.fn = getattr(importlib.import_module(f".{self.module}", __package__), self.op)
+        return fn(*arrays, **static)
+
+
+class NumbaBackend(NumpyBackend):
+    """NumPy arrays with Numba-compiled kernels."""
+
+    name = "numba"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._inherited = dict(self.kernels)
+        for op, (module, guard) in _KERNELS.items():
+            self.kernels[op] = Kernel(_Deferred(module, op), guard)
+
+    def _choose(self, op: str, generic: Callable[..., Any]) -> Callable[..., Any]:
+        """What a guard declines goes to NumPy's own kernel where there is one."""
+        inherited = self._inherited.get(op)
+        if inherited is not None and self.kernels[op] is not inherited:
+            fn, guard, forward = inherited.fn, inherited.guard, generic
+
+            def numpys(*arrays: Any, **static: Any) -> Any:
+                return (fn if guard is None or guard(*arrays, **static) else forward)(*arrays, **static)
+
+            generic = numpys
+        return super()._choose(op, generic)
+
+    def describe(self) -> str:
+        """Versions, threading layer, number of threads, BLAS."""
+        from .compile import describe
+
+        return f"{describe()}, {super().describe()}"

@@ -93,14 +93,14 @@ _word_at = ctypes.c_size_t.from_address
 _DATA = object.__basicsize__  # the data pointer is the first thing after an array object's header
 
 
-def _address(x: Any) -> int:
+def address_of(x: Any) -> int:
     """Where the array's data begins. NumPy's `x.ctypes.data` says the same ten times slower."""
     return _word_at(id(x) + _DATA).value
 
 
-if _address(_probe := np.zeros(1)) != _probe.ctypes.data:  # another layout of objects than CPython's
+if address_of(_probe := np.zeros(1)) != _probe.ctypes.data:  # another layout of objects than CPython's
 
-    def _address(x: Any) -> int:
+    def address_of(x: Any) -> int:
         """Where the array's data begins."""
         address: int = x.ctypes.data
         return address
@@ -136,7 +136,7 @@ class Kernel:
                 expected = _FIXED[kind]
             if value.dtype != expected or not value.flags.c_contiguous:
                 raise TypeError(f"kernel {self.fn.__name__} needs a row-major {expected}, not {value.dtype} {value.shape}")
-            words += (_address(value), value.size)
+            words += (address_of(value), value.size)
         address = self._addresses.get(dtype) or self.compile(dtype)
         block = self._block(*words)
         run(address, ctypes.addressof(block), tasks)
@@ -204,6 +204,20 @@ def _unpack(kinds: list[Any]) -> Any:
         return types.Tuple(kinds)(types.int64), codegen
 
     return unpack
+
+
+@intrinsic
+def array_at(typingctx: Any, like: Any, address: Any, size: Any) -> Any:
+    """In a kernel: the `size` elements at an address, as an array of the type of `like`. Nobody owns it."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(like)(context, builder)
+        step = context.get_constant(types.intp, like.dtype.bitwidth // 8)
+        data = builder.inttoptr(args[1], array.data.type)
+        arrayobj.populate_array(array, data=data, shape=[args[2]], strides=[step], itemsize=step, meminfo=None)
+        return array._getvalue()
+
+    return like(like, types.int64, types.int64), codegen
 
 
 # ------------------------------------------------------------ running tasks

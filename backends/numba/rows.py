@@ -20,7 +20,7 @@ BLOCK = 8192  # elements of one task
 
 
 @jit
-def _lanes_sum(lanes: Floats) -> Any:
+def _join(lanes: Floats) -> Any:
     for half in (8, 4, 2, 1):
         for k in range(half):
             lanes[k] += lanes[k + half]
@@ -28,7 +28,8 @@ def _lanes_sum(lanes: Floats) -> Any:
 
 
 @jit
-def _sum(x: Floats, start: int, n: int, lanes: Floats) -> Any:
+def row_sum(x: Floats, start: int, n: int, lanes: Floats) -> Any:
+    """Sum of n elements from `start`."""
     lanes[:] = 0
     whole = n // LANES * LANES
     for i in range(start, start + whole, LANES):
@@ -36,11 +37,12 @@ def _sum(x: Floats, start: int, n: int, lanes: Floats) -> Any:
             lanes[k] += x[i + k]
     for i in range(start + whole, start + n):
         lanes[i - start - whole] += x[i]
-    return _lanes_sum(lanes)
+    return _join(lanes)
 
 
 @jit
-def _dot(x: Floats, a: int, y: Floats, b: int, n: int, lanes: Floats) -> Any:
+def row_dot(x: Floats, a: int, y: Floats, b: int, n: int, lanes: Floats) -> Any:
+    """Scalar product of n elements of x from a and of y from b."""
     lanes[:] = 0
     whole = n // LANES * LANES
     for i in range(0, whole, LANES):
@@ -48,11 +50,11 @@ def _dot(x: Floats, a: int, y: Floats, b: int, n: int, lanes: Floats) -> Any:
             lanes[k] += x[a + i + k] * y[b + i + k]
     for i in range(whole, n):
         lanes[i - whole] += x[a + i] * y[b + i]
-    return _lanes_sum(lanes)
+    return _join(lanes)
 
 
 @jit
-def _max(x: Floats, start: int, n: int, lanes: Floats) -> Any:
+def row_max(x: Floats, start: int, n: int, lanes: Floats) -> Any:
     """The largest element; if one is NaN, anything."""
     lanes[:] = x[start]
     whole = n // LANES * LANES
@@ -73,10 +75,10 @@ def _softmax_rows(x: Floats, out: Floats, n: int, rows: int, length: int, block:
     lanes = np.empty(LANES, x.dtype)
     for row in range(block * length, min((block + 1) * length, rows)):
         a = row * n
-        top = _max(x, a, n, lanes)
+        top = row_max(x, a, n, lanes)
         for i in range(a, a + n):
             out[i] = exp(x[i] - top)
-        total = _sum(out, a, n, lanes)
+        total = row_sum(out, a, n, lanes)
         for i in range(a, a + n):
             out[i] /= total
 
@@ -86,7 +88,7 @@ def _softmax_grad_rows(g: Floats, y: Floats, out: Floats, n: int, rows: int, len
     lanes = np.empty(LANES, y.dtype)
     for row in range(block * length, min((block + 1) * length, rows)):
         a = row * n
-        inner = _dot(g, a, y, a, n, lanes)
+        inner = row_dot(g, a, y, a, n, lanes)
         for i in range(a, a + n):
             out[i] = y[i] * (g[i] - inner)
 
@@ -96,10 +98,10 @@ def _log_softmax_rows(x: Floats, out: Floats, n: int, rows: int, length: int, bl
     lanes = np.empty(LANES, x.dtype)
     for row in range(block * length, min((block + 1) * length, rows)):
         a = row * n
-        top = _max(x, a, n, lanes)
+        top = row_max(x, a, n, lanes)
         for i in range(a, a + n):
             out[i] = exp(x[i] - top)
-        shift = top, np.log(_sum(out, a, n, lanes))
+        shift = top, np.log(row_sum(out, a, n, lanes))
         for i in range(a, a + n):
             out[i] = (x[i] - shift[0]) - shift[1]
 
@@ -109,7 +111,7 @@ def _log_softmax_grad_rows(g: Floats, y: Floats, out: Floats, n: int, rows: int,
     lanes = np.empty(LANES, y.dtype)
     for row in range(block * length, min((block + 1) * length, rows)):
         a = row * n
-        total = _sum(g, a, n, lanes)
+        total = row_sum(g, a, n, lanes)
         for i in range(a, a + n):
             out[i] = g[i] - exp(y[i]) * total
 
@@ -117,10 +119,10 @@ def _log_softmax_grad_rows(g: Floats, y: Floats, out: Floats, n: int, rows: int,
 @jit
 def _moments(x: Floats, a: int, n: int, eps: Any, scratch: Floats, lanes: Floats) -> Any:
     """Centred row in `scratch`, and 1/√(σ² + ε)."""
-    mean = _sum(x, a, n, lanes) / x.dtype.type(n)
+    mean = row_sum(x, a, n, lanes) / x.dtype.type(n)
     for i in range(n):
         scratch[i] = x[a + i] - mean
-    return x.dtype.type(1) / np.sqrt(_dot(scratch, 0, scratch, 0, n, lanes) / x.dtype.type(n) + eps)
+    return x.dtype.type(1) / np.sqrt(row_dot(scratch, 0, scratch, 0, n, lanes) / x.dtype.type(n) + eps)
 
 
 @kernel
@@ -152,13 +154,13 @@ def _layer_norm_grad_rows(
             h[i] = g[a + i] * weight[i]
             sums[dweight + i] += g[a + i] * xhat[i]
             sums[dbias + i] += g[a + i]
-        mean = _sum(h, 0, n, lanes) / count
-        slope = _dot(h, 0, xhat, 0, n, lanes) / count
+        mean = row_sum(h, 0, n, lanes) / count
+        slope = row_dot(h, 0, xhat, 0, n, lanes) / count
         for i in range(n):
             out[a + i] = r * (h[i] - mean - xhat[i] * slope)
 
 
-def _blocks(rows: int, n: int) -> tuple[int, int]:
+def blocks(rows: int, n: int) -> tuple[int, int]:
     """Number of tasks and rows of one."""
     length = max(1, BLOCK // n)
     return -(-rows // length), length
@@ -169,7 +171,7 @@ def softmax(x: Array, *, axis: int) -> Array:
     x = ready(x)
     out = np.empty(x.shape, x.dtype)
     n = x.shape[-1]
-    tasks, length = _blocks(x.size // n, n)
+    tasks, length = blocks(x.size // n, n)
     _softmax_rows(tasks, x, out, n, x.size // n, length)
     return out
 
@@ -179,7 +181,7 @@ def log_softmax(x: Array, *, axis: int) -> Array:
     x = ready(x)
     out = np.empty(x.shape, x.dtype)
     n = x.shape[-1]
-    tasks, length = _blocks(x.size // n, n)
+    tasks, length = blocks(x.size // n, n)
     _log_softmax_rows(tasks, x, out, n, x.size // n, length)
     return out
 
@@ -189,7 +191,7 @@ def softmax_grad(gy: Array, y: Array, *, axis: int) -> Array:
     gy, y = ready(gy), ready(y)
     out = np.empty(y.shape, y.dtype)
     n = y.shape[-1]
-    tasks, length = _blocks(y.size // n, n)
+    tasks, length = blocks(y.size // n, n)
     _softmax_grad_rows(tasks, gy, y, out, n, y.size // n, length)
     return out
 
@@ -199,7 +201,7 @@ def log_softmax_grad(gy: Array, y: Array, *, axis: int) -> Array:
     gy, y = ready(gy), ready(y)
     out = np.empty(y.shape, y.dtype)
     n = y.shape[-1]
-    tasks, length = _blocks(y.size // n, n)
+    tasks, length = blocks(y.size // n, n)
     _log_softmax_grad_rows(tasks, gy, y, out, n, y.size // n, length)
     return out
 
@@ -208,7 +210,7 @@ def layer_norm(x: Array, weight: Array, bias: Array, *, axes: int, eps: float) -
     """x: (…, *s), weight, bias: s, with `axes` axes -> (…, *s)."""
     x, n = ready(x), weight.size
     out = np.empty(x.shape, x.dtype)
-    tasks, length = _blocks(x.size // n, n)
+    tasks, length = blocks(x.size // n, n)
     _layer_norm_rows(tasks, x, ready(weight), ready(bias), out, n, eps, x.size // n, length)
     return out
 

@@ -1,4 +1,4 @@
-"""Rows of the indexing family, and of sorting. `tests/test_indexing.py` compares random index expressions with NumPy."""
+"""Rows of the indexing family, and of sorting. Random index expressions are in tests/test_indexing.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autograd.ops import index, slicing, sorting
+from ...autograd.ops import index, selection, slicing, sorting
 from ..case import NumpyArray, OpCase, bools, distinct, fixed, ints, real
 
 
@@ -167,15 +167,15 @@ CASES: list[OpCase] = [
         orders=0,
     ),
     OpCase(
-        index.ravel_index,
+        selection.ravel_index,
         [ints(3, 1, high=4, low=-4), ints(2, high=5)],
         lambda i, j: (i % 4) * 5 + j,
         params={"sizes": (4, 5)},
         orders=0,
     ),
-    OpCase(index.nonzero_, [bools(3, 4)], lambda m: np.nonzero(m), orders=0),
+    OpCase(selection.nonzero_, [bools(3, 4)], lambda m: np.nonzero(m), orders=0),
     OpCase(
-        index.one_hot_,
+        selection.one_hot_,
         [ints(2, 3, high=4)],
         lambda i: np.eye(4)[i],
         params={"num_classes": 4, "dtype": "float64"},

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ...autograd.tensor import Parameter, Tensor
+from ...autograd.tensor import Tensor
 from .. import functional as F
 from ..arguments import choice, whole
 from ..module import Module
+from ..parameters import parameter
 
 
 class _Inplace(Module):
@@ -53,7 +52,7 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, *, dtype: Any = None, backend: Any = None) -> None:
         self.num_parameters = whole("PReLU", "num_parameters", num_parameters)
-        self.weight = Parameter(np.full(num_parameters, init, np.float32), dtype, backend=backend)
+        self.weight = parameter(num_parameters, value=init, dtype=dtype, backend=backend)
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply it elementwise."""

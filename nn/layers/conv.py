@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from ...autograd.tensor import Parameter, Tensor
+from ...autograd.tensor import Tensor
 from .. import functional as F
 from .. import init
 from ..arguments import choice, pair, whole
 from ..module import Module
+from ..parameters import parameter
 
 
 class Conv2d(Module):
@@ -57,8 +56,8 @@ class Conv2d(Module):
                 raise ValueError(f"Conv2d: groups={groups} must divide {name}={channels}")
         self.padding_mode = choice("Conv2d", "padding_mode", padding_mode, ("zeros",))
         shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight = Parameter(np.zeros(shape, np.float32), dtype, backend=backend)
-        self.bias = Parameter(np.zeros(out_channels, np.float32), dtype, backend=backend) if bias else None
+        self.weight = parameter(*shape, dtype=dtype, backend=backend)
+        self.bias = parameter(out_channels, dtype=dtype, backend=backend) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from ...autograd.tensor import Parameter, Tensor
+from ...autograd.tensor import Tensor
 from .. import functional as F
 from .. import init
 from ..arguments import whole
 from ..module import Module
+from ..parameters import parameter
 
 
 class Identity(Module):
@@ -46,8 +45,8 @@ class Linear(Module):
     ) -> None:
         self.in_features = whole("Linear", "in_features", in_features)
         self.out_features = whole("Linear", "out_features", out_features)
-        self.weight = Parameter(np.zeros((out_features, in_features), np.float32), dtype, backend=backend)
-        self.bias = Parameter(np.zeros(out_features, np.float32), dtype, backend=backend) if bias else None
+        self.weight = parameter(out_features, in_features, dtype=dtype, backend=backend)
+        self.bias = parameter(out_features, dtype=dtype, backend=backend) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -119,16 +118,14 @@ class Embedding(Module):
                 raise ValueError(f"Embedding: padding_idx {padding_idx} is no row of a table of {num_embeddings}")
             padding_idx %= num_embeddings
         self.padding_idx = padding_idx
-        self.weight = Parameter(np.zeros((num_embeddings, embedding_dim), np.float32), dtype, backend=backend)
+        self.weight = parameter(num_embeddings, embedding_dim, dtype=dtype, backend=backend)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the table anew."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
-            values = np.array(self.weight.numpy())
-            values[self.padding_idx] = 0.0
-            self.weight.assign(values)
+            self.weight.assign(self.weight.detach().at[self.padding_idx].set(0.0))
 
     def forward(self, input: Tensor) -> Tensor:
         """Integers (…) -> (…, embedding_dim)."""

@@ -6,17 +6,12 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from ...autograd.tensor import Parameter, Tensor
+from ...autograd.tensor import Tensor
 from .. import functional as F
+from .. import init
 from ..arguments import whole
-from ..buffer import Buffer
 from ..module import Module
-
-
-def _constant(value: float, shape: Any, dtype: Any, backend: Any) -> Parameter:
-    return Parameter(np.full(shape, value, np.float32), dtype, backend=backend)
+from ..parameters import buffer, parameter
 
 
 class _BatchNorm(Module):
@@ -32,28 +27,28 @@ class _BatchNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        self.weight = _constant(1.0, num_features, dtype, backend) if affine else None
-        self.bias = _constant(0.0, num_features, dtype, backend) if affine and bias else None
+        self.weight = parameter(num_features, value=1.0, dtype=dtype, backend=backend) if affine else None
+        self.bias = parameter(num_features, dtype=dtype, backend=backend) if affine and bias else None
         self.running_mean = self.running_var = self.num_batches_tracked = None
         if track_running_stats:
-            self.running_mean = Buffer(np.zeros(num_features, np.float32), dtype, backend=backend)
-            self.running_var = Buffer(np.ones(num_features, np.float32), dtype, backend=backend)
-            self.num_batches_tracked = Buffer(np.zeros((), np.int64), backend=backend)
+            self.running_mean = buffer(num_features, dtype=dtype, backend=backend)
+            self.running_var = buffer(num_features, value=1.0, dtype=dtype, backend=backend)
+            self.num_batches_tracked = buffer(dtype="int64", backend=backend)
 
     def reset_running_stats(self) -> None:
         """Mean 0, variance 1, no batches seen."""
         if self.track_running_stats:
-            self.running_mean.assign(np.zeros(self.num_features))
-            self.running_var.assign(np.ones(self.num_features))
-            self.num_batches_tracked.assign(np.zeros((), np.int64))
+            init.zeros_(self.running_mean)
+            init.ones_(self.running_var)
+            init.zeros_(self.num_batches_tracked)
 
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, and the running statistics as at the start."""
         self.reset_running_stats()
         if self.affine:
-            self.weight.assign(np.ones(self.num_features))
+            init.ones_(self.weight)
         if self.bias is not None:
-            self.bias.assign(np.zeros(self.num_features))
+            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """The input's shape."""
@@ -128,15 +123,20 @@ class LayerNorm(Module):
         self.normalized_shape = _shape("LayerNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self.weight = _constant(1.0, self.normalized_shape, dtype, backend) if elementwise_affine else None
-        self.bias = _constant(0.0, self.normalized_shape, dtype, backend) if elementwise_affine and bias else None
+        self.weight = (
+            parameter(*self.normalized_shape, value=1.0, dtype=dtype, backend=backend) if elementwise_affine else None
+        )
+        self.bias = (
+            parameter(*self.normalized_shape, dtype=dtype, backend=backend) if elementwise_affine and bias else None
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         """(…, *normalized_shape) -> the same shape."""
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        bias = self.bias is not None
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={bias}"
 
 
 class RMSNorm(Module):
@@ -155,7 +155,9 @@ class RMSNorm(Module):
         self.normalized_shape = _shape("RMSNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self.weight = _constant(1.0, self.normalized_shape, dtype, backend) if elementwise_affine else None
+        self.weight = (
+            parameter(*self.normalized_shape, value=1.0, dtype=dtype, backend=backend) if elementwise_affine else None
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         """(…, *normalized_shape) -> the same shape."""
@@ -184,12 +186,13 @@ class GroupNorm(Module):
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
         self.eps = eps
         self.affine = affine
-        self.weight = _constant(1.0, num_channels, dtype, backend) if affine else None
-        self.bias = _constant(0.0, num_channels, dtype, backend) if affine and bias else None
+        self.weight = parameter(num_channels, value=1.0, dtype=dtype, backend=backend) if affine else None
+        self.bias = parameter(num_channels, dtype=dtype, backend=backend) if affine and bias else None
 
     def forward(self, input: Tensor) -> Tensor:
         """(n, num_channels, …) -> the same shape."""
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
+        bias = self.bias is not None
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={bias}"

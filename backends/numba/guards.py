@@ -1,0 +1,171 @@
+"""Which arguments the kernels take. Nothing here needs Numba: a backend that is never used for real work loads quickly.
+
+A guard gets the op's own arguments; what it declines runs the inherited way, where wrong arguments get their error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import threads
+
+Array = Any
+Pair = tuple[int, int]
+
+_FLOATS = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
+
+
+def floats(*arrays: Array) -> bool:
+    """Arrays of one floating dtype, single or double, with elements; and this process has its threads."""
+    dtype = getattr(arrays[0], "dtype", None)
+    if dtype not in _FLOATS or threads.forked():
+        return False
+    return all(type(a) is np.ndarray and a.dtype == dtype and a.size for a in arrays)
+
+
+def one_shape(*arrays: Array) -> bool:
+    """Floating arrays of the same shape: no scalars, nothing to broadcast."""
+    return floats(*arrays) and all(a.shape == arrays[0].shape for a in arrays)
+
+
+def _pairs(least: int, *pairs: Any) -> bool:
+    return all(isinstance(p, tuple) and len(p) == 2 and min(p) >= least for p in pairs)
+
+
+def _fits(size: Pair, out: Pair | None, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> bool:
+    """Valid parameters that give at least one window, and exactly `out` of them if that is known."""
+    if not (_pairs(1, size, kernel, stride, dilation) and _pairs(0, padding)):
+        return False
+    for i in (0, 1):
+        room = size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1
+        if room < 0 or (out is not None and room // stride[i] + 1 != out[i]):
+            return False
+    return True
+
+
+def conv2d(x: Array, weight: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> bool:
+    """Images and weights that belong together."""
+    if not floats(x, weight) or x.ndim != 4 or weight.ndim != 4 or groups < 1:
+        return False
+    if weight.shape[1] * groups != x.shape[1] or weight.shape[0] % groups:
+        return False
+    return _fits(x.shape[2:], None, weight.shape[2:], stride, padding, dilation)
+
+
+def conv2d_bias(x: Array, weight: Array, bias: Array, **static: Any) -> bool:
+    """As `conv2d`, with one bias an output channel."""
+    return floats(x, bias) and bias.shape == weight.shape[:1] and conv2d(x, weight, **static)
+
+
+def conv2d_input_grad(
+    gy: Array, weight: Array, *, input_size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> bool:
+    """A cotangent as large as the output for that input."""
+    if not floats(gy, weight) or gy.ndim != 4 or weight.ndim != 4 or groups < 1:
+        return False
+    if gy.shape[1] != weight.shape[0] or weight.shape[0] % groups:
+        return False
+    return _fits(input_size, gy.shape[2:], weight.shape[2:], stride, padding, dilation)
+
+
+def conv2d_weight_grad(
+    gy: Array, x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> bool:
+    """A cotangent as large as the output for that input."""
+    if not floats(gy, x) or gy.ndim != 4 or x.ndim != 4 or groups < 1:
+        return False
+    if gy.shape[0] != x.shape[0] or x.shape[1] % groups or gy.shape[1] % groups:
+        return False
+    return _fits(x.shape[2:], gy.shape[2:], kernel_size, stride, padding, dilation)
+
+
+def _pooled(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Pair | None:
+    """Size of a pooling's output; None if the parameters are not valid."""
+    if not (_pairs(1, size, kernel, stride, dilation) and _pairs(0, padding)):
+        return None
+    out = []
+    for i in (0, 1):
+        extent = dilation[i] * (kernel[i] - 1) + 1
+        room = size[i] + 2 * padding[i] - extent
+        if room < 0 or 2 * padding[i] > extent:
+            return None
+        n = (room + (stride[i] - 1 if ceil_mode else 0)) // stride[i] + 1
+        out.append(n - 1 if ceil_mode and (n - 1) * stride[i] >= size[i] + padding[i] else n)
+    return out[0], out[1]
+
+
+def max_pool2d(
+    x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> bool:
+    """Images (n, c, h, w) at least as large as the window."""
+    if not floats(x) or x.ndim != 4:
+        return False
+    return _pooled(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode) is not None
+
+
+def max_pool2d_unpool(
+    gy: Array, x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> bool:
+    """A cotangent as large as the output for these images."""
+    if not floats(gy, x) or x.ndim != 4 or gy.ndim != 4 or gy.shape[:2] != x.shape[:2]:
+        return False
+    return _pooled(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode) == gy.shape[2:]
+
+
+def avg_pool2d(
+    x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool, count_include_pad: bool
+) -> bool:
+    """Images (n, c, h, w) at least as large as the window."""
+    return max_pool2d(
+        x, kernel_size=kernel_size, stride=stride, padding=padding, dilation=(1, 1), ceil_mode=ceil_mode
+    )  # fmt: skip
+
+
+def avg_pool2d_grad(
+    gy: Array, *, input_size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
+    count_include_pad: bool,
+) -> bool:  # fmt: skip
+    """A cotangent as large as the output for that input."""
+    if not floats(gy) or gy.ndim != 4:
+        return False
+    return _pooled(input_size, kernel_size, stride, padding, (1, 1), ceil_mode) == gy.shape[2:]
+
+
+def last_axis(*arrays: Array, axis: int) -> bool:
+    """The rows are along the last axis."""
+    return one_shape(*arrays) and axis in (-1, arrays[0].ndim - 1)
+
+
+def layer_norm(x: Array, weight: Array, *bias: Array, axes: int, eps: float) -> bool:
+    """Weights of the shape of the trailing axes."""
+    if not floats(x, weight, *bias) or not 0 < axes <= x.ndim:
+        return False
+    shape = x.shape[x.ndim - axes :]
+    return all(a.shape == shape for a in (weight, *bias))
+
+
+def layer_norm_grad(gy: Array, x: Array, weight: Array, *, axes: int, eps: float) -> bool:
+    """Weights of the shape of the trailing axes."""
+    return one_shape(gy, x) and layer_norm(x, weight, axes=axes, eps=eps)
+
+
+def cross_entropy_index(logits: Array, target: Array, **static: Any) -> bool:
+    """One row of scores an integer target."""
+    return floats(logits) and logits.ndim == 2 and target.dtype.kind in "iu" and target.shape == logits.shape[:1]
+
+
+def cross_entropy_index_grad(gy: Array, logits: Array, target: Array, **static: Any) -> bool:
+    """As `cross_entropy_index`, with one cotangent a row."""
+    return floats(gy, logits) and gy.shape == logits.shape[:1] and cross_entropy_index(logits, target)
+
+
+def update(lr: Array, step: Array, *arrays: Array, n: int, **options: Any) -> bool:
+    """Whole lists of n arrays, of one floating dtype, with equal shapes across the lists."""
+    if threads.forked() or n < 1 or len(arrays) < 2 * n or len(arrays) % n:
+        return False
+    dtype = arrays[0].dtype
+    if dtype not in _FLOATS or any(a.dtype != dtype for a in arrays):
+        return False
+    return all(a.shape == arrays[i % n].shape for i, a in enumerate(arrays))

@@ -1,0 +1,145 @@
+"""Optimiser steps: one parallel pass over all parameters, their gradients and their states.
+
+The arrays are found through a table of addresses, and the tasks through a table of spans of them, so that a hundred
+small parameters cost one call. The formulas are those of `autograd/ops/update.py`, with the same signatures.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .compile import Floats, Ints, address_of, array_at, kernel
+
+Array = Any
+SPAN = 16384  # elements of one task
+
+
+@kernel
+def _sgd_span(like: Floats, scalars: Floats, table: Ints, spans: Ints, lists: int, nesterov: int, task: int) -> None:
+    """scalars: lr, momentum, 1 − dampening, weight decay, ±1."""
+    row, start = spans[2 * task] * (lists + 1), spans[2 * task + 1]
+    size = table[row + lists]
+    p, g = array_at(like, table[row], size), array_at(like, table[row + 1], size)
+    rate, momentum, share, decay, sign = scalars[0], scalars[1], scalars[2], scalars[3], scalars[4]
+    if lists == 2:
+        for i in range(start, min(start + SPAN, size)):
+            p[i] = p[i] - rate * (sign * g[i] + decay * p[i])
+        return
+    b = array_at(like, table[row + 2], size)
+    for i in range(start, min(start + SPAN, size)):
+        d = sign * g[i] + decay * p[i]
+        b[i] = b[i] * momentum + d * share
+        p[i] = p[i] - rate * (d + b[i] * momentum if nesterov else b[i])
+
+
+@kernel
+def _adam_span(like: Floats, scalars: Floats, table: Ints, spans: Ints, lists: int, task: int) -> None:
+    """scalars: lr/(1−β₁ᵗ), √(1−β₂ᵗ), 1−β₁, β₂, 1−β₂, ε, factor of p (decoupled decay), weight decay, ±1."""
+    row, start = spans[2 * task] * (lists + 1), spans[2 * task + 1]
+    size = table[row + lists]
+    stop = min(start + SPAN, size)
+    p, g = array_at(like, table[row], size), array_at(like, table[row + 1], size)
+    m, v = array_at(like, table[row + 2], size), array_at(like, table[row + 3], size)
+    rate, root, share1, beta2, share2 = scalars[0], scalars[1], scalars[2], scalars[3], scalars[4]
+    eps, keep, decay, sign = scalars[5], scalars[6], scalars[7], scalars[8]
+    if lists == 4:
+        for i in range(start, stop):
+            q = p[i] * keep
+            d = sign * g[i] + decay * q
+            m[i] = m[i] + (d - m[i]) * share1
+            v[i] = v[i] * beta2 + d * d * share2
+            p[i] = q - rate * m[i] / (np.sqrt(v[i]) / root + eps)
+        return
+    top = array_at(like, table[row + 4], size)
+    for i in range(start, stop):
+        q = p[i] * keep
+        d = sign * g[i] + decay * q
+        m[i] = m[i] + (d - m[i]) * share1
+        v[i] = v[i] * beta2 + d * d * share2
+        top[i] = top[i] if top[i] >= v[i] else v[i]
+        p[i] = q - rate * m[i] / (np.sqrt(top[i]) / root + eps)
+
+
+@kernel
+def _rmsprop_span(like: Floats, scalars: Floats, table: Ints, spans: Ints, lists: int, centred: int, task: int) -> None:
+    """scalars: lr, α, 1 − α, ε, weight decay, momentum, ±1."""
+    row, start = spans[2 * task] * (lists + 1), spans[2 * task + 1]
+    size = table[row + lists]
+    p, g = array_at(like, table[row], size), array_at(like, table[row + 1], size)
+    s = array_at(like, table[row + 2], size)
+    b, a = array_at(like, table[row + min(3, lists - 1)], size), array_at(like, table[row + lists - 1], size)
+    rate, alpha, share, eps = scalars[0], scalars[1], scalars[2], scalars[3]
+    decay, momentum, sign = scalars[4], scalars[5], scalars[6]
+    for i in range(start, min(start + SPAN, size)):
+        d = sign * g[i] + decay * p[i]
+        s[i] = s[i] * alpha + d * d * share
+        variance = s[i]
+        if centred:
+            a[i] = a[i] + (d - a[i]) * share
+            variance -= a[i] * a[i]
+        move = d / (np.sqrt(variance) + eps)
+        if momentum:
+            b[i] = b[i] * momentum + move
+            move = b[i]
+        p[i] = p[i] - rate * move
+
+
+def _lists(arrays: tuple[Array, ...], n: int, donate: bool) -> list[list[Array]]:
+    """Parameters, gradients, states: row-major; copies of all but the gradients where they may not be written into."""
+    lists = [list(arrays[i : i + n]) for i in range(0, len(arrays), n)]
+    for k, kind in enumerate(lists):
+        for i, a in enumerate(kind):
+            flags = a.flags
+            if not (flags.carray and donate) if k != 1 else not (flags.c_contiguous and flags.aligned):
+                kind[i] = np.array(a, order="C")
+    return lists
+
+
+def _step(run: Any, lists: list[list[Array]], scalars: list[float], *more: int) -> tuple[Array, ...]:
+    """Make the tables, run the kernel over all spans, and return parameters and states."""
+    table, spans = [], []
+    for i, row in enumerate(zip(*lists, strict=True)):
+        size = row[0].size
+        table += [address_of(a) for a in row]
+        table.append(size)
+        for start in range(0, size, SPAN):
+            spans += (i, start)
+    like = lists[0][0]
+    if spans:
+        coefficients = np.array(scalars, like.dtype)
+        run(len(spans) // 2, like, coefficients, np.array(table), np.array(spans), len(lists), *more)
+    return tuple(a for k, kind in enumerate(lists) if k != 1 for a in kind)
+
+
+def sgd_step(
+    lr: Array, step: Array, *arrays: Array, n: int, momentum: float, dampening: float, nesterov: bool,
+    weight_decay: float, maximize: bool, donate: bool,
+) -> tuple[Array, ...]:  # fmt: skip
+    """See `autograd.ops.update.sgd_step`."""
+    share = 1.0 - dampening if step > 1 else 1.0
+    scalars = [float(lr), momentum, share, weight_decay, -1.0 if maximize else 1.0]
+    return _step(_sgd_span, _lists(arrays, n, donate), scalars, nesterov)
+
+
+def adam_step(
+    lr: Array, step: Array, *arrays: Array, n: int, beta1: float, beta2: float, eps: float, weight_decay: float,
+    decoupled: bool, amsgrad: bool, maximize: bool, donate: bool,
+) -> tuple[Array, ...]:  # fmt: skip
+    """See `autograd.ops.update.adam_step`."""
+    rate, t = float(lr), float(step)
+    scalars = [
+        rate / (1.0 - beta1**t), (1.0 - beta2**t) ** 0.5, 1.0 - beta1, beta2, 1.0 - beta2, eps,
+        1.0 - rate * weight_decay if decoupled else 1.0, 0.0 if decoupled else weight_decay, -1.0 if maximize else 1.0,
+    ]  # fmt: skip
+    return _step(_adam_span, _lists(arrays, n, donate), scalars)
+
+
+def rmsprop_step(
+    lr: Array, step: Array, *arrays: Array, n: int, alpha: float, eps: float, weight_decay: float, momentum: float,
+    centered: bool, maximize: bool, donate: bool,
+) -> tuple[Array, ...]:  # fmt: skip
+    """See `autograd.ops.update.rmsprop_step`."""
+    scalars = [float(lr), alpha, 1.0 - alpha, eps, weight_decay, momentum, -1.0 if maximize else 1.0]
+    return _step(_rmsprop_span, _lists(arrays, n, donate), scalars, centered)

@@ -1,0 +1,95 @@
+"""Rows of `autograd/ops/norm.py`. A large ε is among them, which tells √(σ² + ε) from √σ² + ε."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...autograd import ops
+from ..case import OpCase, positive, real
+
+Array = Any
+
+
+def _standardize(x: Array, over: tuple[int, ...], eps: float) -> tuple[Array, Array]:
+    """x̂ and 1/√(σ² + ε)."""
+    r = 1 / np.sqrt(x.var(over, keepdims=True) + eps)
+    return (x - x.mean(over, keepdims=True)) * r, r
+
+
+def _pull(v: Array, x: Array, over: tuple[int, ...], eps: float) -> Array:
+    xhat, r = _standardize(x, over, eps)
+    return r * (v - v.mean(over, keepdims=True) - xhat * (v * xhat).mean(over, keepdims=True))
+
+
+def _layer_rows() -> list[OpCase]:
+    rows = []
+    shapes = {
+        "last": ((3, 5), 1, 1e-5), "two-axes": ((2, 3, 4), 2, 1e-5), "wide-eps": ((2, 2, 5), 1, 0.7),
+        "alone": ((4,), 1, 1e-5), "no-rows": ((0, 4), 1, 1e-5),
+    }  # fmt: skip
+    for label, (shape, axes, eps) in shapes.items():
+        params, tail = {"axes": axes, "eps": eps}, shape[len(shape) - axes :]
+        over, lead = tuple(range(-axes, 0)), tuple(range(len(shape) - axes))
+        x, w = real(*shape), real(*tail)
+
+        def layer_grad(
+            g: Array, x: Array, w: Array, over: Any = over, lead: Any = lead, eps: float = eps
+        ) -> tuple[Array, ...]:
+            return _pull(g * w, x, over, eps), (g * _standardize(x, over, eps)[0]).sum(lead), g.sum(lead)
+
+        rows += [
+            OpCase(
+                ops.layer_norm, [x, w, w],
+                lambda x, w, b, over=over, eps=eps: _standardize(x, over, eps)[0] * w + b, params=params, label=label,
+            ),
+            OpCase(ops.layer_norm_grad, [x, x, w], layer_grad, params=params, label=label),
+            OpCase(
+                ops.standardize, [x], lambda x, over=over, eps=eps: _standardize(x, over, eps)[0],
+                params=params, label=label,
+            ),
+            OpCase(
+                ops.standardize_grad, [x, x], lambda g, x, over=over, eps=eps: _pull(g, x, over, eps),
+                params=params, label=label,
+            ),
+        ]  # fmt: skip
+    return rows
+
+
+def _batch_rows() -> list[OpCase]:
+    rows = []
+    shapes = {"features": ((5, 3), 1e-5), "images": ((2, 3, 2, 3), 1e-5), "wide-eps": ((3, 2, 4), 0.7)}
+    for label, (shape, eps) in shapes.items():
+        over = tuple(i for i in range(len(shape)) if i != 1)
+        c = shape[1]
+        column = tuple(c if i == 1 else 1 for i in range(len(shape)))
+
+        def forward(x: Array, w: Array, b: Array, over: Any = over, column: Any = column, eps: float = eps) -> Any:
+            y = _standardize(x, over, eps)[0] * w.reshape(column) + b.reshape(column)
+            return y, x.mean(over), x.var(over)
+
+        def backward(
+            g: Array, gm: Array, gv: Array, x: Array, w: Array, mean: Array, var: Array,
+            over: Any = over, column: Any = column, eps: float = eps,
+        ) -> Any:  # fmt: skip
+            w, mean, var, gm, gv = (a.reshape(column) for a in (w, mean, var, gm, gv))
+            n = x.size / w.size
+            r, centred = 1 / np.sqrt(var + eps), x - mean
+            h, xhat = g * w, centred * r
+            dx = r * (h - h.mean(over, keepdims=True) - xhat * (h * xhat).mean(over, keepdims=True))
+            return dx + (gm + 2 * gv * centred) / n, (g * xhat).sum(over), g.sum(over)
+
+        vector = real(c)
+        rows += [
+            OpCase(ops.batch_norm, [real(*shape), vector, vector], forward, params={"eps": eps}, label=label),
+            OpCase(
+                ops.batch_norm_grad,
+                [real(*shape), vector, vector, real(*shape), vector, vector, positive(c)],
+                backward, params={"eps": eps}, label=label,
+            ),
+        ]  # fmt: skip
+    return rows
+
+
+CASES: list[OpCase] = [*_layer_rows(), *_batch_rows()]
