@@ -1,6 +1,7 @@
 """pullback: reverse-mode automatic differentiation with pluggable array backends."""
 
 from .autograd import eager as _eager
+from .autograd import random_api as _random_api
 from .autograd.anomaly import detect_anomaly
 from .autograd.checkpointing import checkpoint
 from .autograd.custom import custom_vjp
@@ -25,5 +26,7 @@ from .backends import (
     register_backend,
     set_backend,
 )
+
+random = _random_api  # `pullback.random`: the functions users call, not the op family of that name
 
 __version__ = "0.1.0"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import Backend, BackendError, FallbackWarning, current_backend
-from .dtypes import DEFAULT_FLOAT, promote
+from .dtypes import DEFAULT_FLOAT, DType, promote
 from .errors import user_location
 from .graph import GraphError, Node, Output, clock
 from .primitive import Primitive
@@ -164,9 +164,9 @@ def _wrap_many(
 
 def _complete(prim: Primitive, params: dict[str, Any]) -> dict[str, Any]:
     """Static parameters with defaults filled in; unknown and missing ones are an error that names the op."""
-    if len(params) == len(prim.statics) and not (params.keys() - prim.statics):
+    if params.keys() == prim.static_names:
         return params
-    unknown = params.keys() - set(prim.statics)
+    unknown = params.keys() - prim.static_names
     if unknown:
         raise TypeError(f"{prim.name} has no parameter {sorted(unknown)}; it takes {list(prim.statics)}")
     params = {**prim.defaults, **params}
@@ -193,6 +193,15 @@ def _backend_of(prim: Primitive, args: tuple[Any, ...]) -> Backend:
 def _promote(prim: Primitive, args: tuple[Any, ...], backend: Backend) -> tuple[Any, ...]:
     """Cast the inputs that take part in promotion to one dtype; Python scalars adopt the tensors' dtype."""
     flags = prim.promotes * len(args) if prim.variadic else prim.promotes
+    common = None
+    for a, takes_part in zip(args, flags, strict=True):
+        if takes_part:
+            if not isinstance(a, Tensor) or (common is not None and a._value.dtype is not common):
+                break
+            common = a._value.dtype
+    else:  # Tensors of one dtype: nothing to do, unless it is to become a float
+        if not prim.floating or common in backend.float_dtypes:
+            return args
     strong, weak = [], []
     converted = list(args)
     for i, (a, takes_part) in enumerate(zip(args, flags, strict=True)):
@@ -221,8 +230,8 @@ def _promote(prim: Primitive, args: tuple[Any, ...], backend: Backend) -> tuple[
     return tuple(converted)
 
 
-def as_array(data: Any, backend: Backend) -> Any:
-    """Host data as an array of `backend`: NumPy arrays keep their dtype, Python floats become float32."""
+def as_array(data: Any, backend: Backend, dtype: DType | None = None) -> Any:
+    """Host data as an array of `backend`: NumPy arrays keep their dtype, Python floats become float32, unless told."""
     if type(data) is backend.array_type:
         return data
     if isinstance(data, np.ndarray | np.generic):
@@ -230,10 +239,10 @@ def as_array(data: Any, backend: Backend) -> Any:
     elif isinstance(data, numbers.Number | list | tuple | range):
         if isinstance(data, list | tuple):
             data = _unwrapped(data)
-        array = np.asarray(data)
-        if array.dtype == np.float64:
+        array = np.asarray(data, dtype=dtype)
+        if dtype is None and array.dtype == np.float64:
             array = array.astype(DEFAULT_FLOAT)
-        elif array.dtype.kind == "i":
+        elif dtype is None and array.dtype.kind == "i":
             array = array.astype(np.int64, copy=False)
     elif hasattr(data, "__array__"):
         array = np.asarray(data)

@@ -78,6 +78,7 @@ class Primitive:
         if n != code.co_posonlyargcount or (self.variadic and n):
             raise TypeError(f"primitive {self.name}: array inputs must be positional-only (before '/') or a single *xs")
         self.statics = tuple(name for name in names[n : n + k] if name != "xp")
+        self.static_names = frozenset(self.statics)
         self.takes_xp = "xp" in names[n : n + k]
         self.inputs = (names[n + k],) if self.variadic else names[:n]
         self.defaults = {k: v for k, v in (fn.__kwdefaults__ or {}).items() if k != "xp"}
@@ -197,7 +198,7 @@ def _make_plan(prim: Primitive, mask: int) -> Plan | None:
     calls = []
     for i, rule in wanted.items():
         scope[f"rule{i}" if i >= 0 else "joint"] = rule
-        arguments = []
+        arguments: list[str] = []
         for parameter in rule_parameters(rule):
             if parameter in ("g", "need"):
                 value = parameter

@@ -43,16 +43,15 @@ class Tensor(TensorMethods, ShapeMethods):
     ) -> None:
         from .eager import as_array
 
+        wanted = None if dtype is None else as_dtype(dtype)
         if isinstance(data, Tensor):
             chosen = data.backend if backend is None else get_backend(backend)
             value = data._value if chosen is data.backend else as_array(data.numpy(), chosen)
         else:
             chosen = get_backend(backend)
-            value = as_array(data, chosen)
-        if dtype is not None:
-            wanted = as_dtype(dtype)
-            if chosen.dtype_of(value) != wanted:
-                value = chosen.xp.astype(value, chosen.native_dtype(wanted.name))
+            value = as_array(data, chosen, wanted)
+        if wanted is not None and chosen.dtype_of(value) != wanted:
+            value = chosen.xp.astype(value, chosen.native_dtype(wanted.name))
         self._value = value
         self.backend = chosen
         self._node = None

@@ -64,7 +64,7 @@ class Backend:
     """
 
     name: str = "abstract"
-    array_type: type = object
+    array_type: Any = object
     host: bool = True
 
     def __init__(self, xp: Namespace) -> None:
@@ -86,7 +86,8 @@ class Backend:
 
     def dtype_of(self, array: Array) -> np.dtype[Any]:
         """The array's dtype as a NumPy dtype, whatever the backend's own dtype objects are."""
-        return np.dtype(array.dtype)
+        dtype: np.dtype[Any] = np.dtype(array.dtype)
+        return dtype
 
     def dtype_name(self, array: Array) -> str:
         """The dtype's name, e.g. `"float32"`: hashable and the same on every backend."""

@@ -12,7 +12,9 @@ import pytest
 
 pytest.importorskip("numba")
 
-from pullback.autograd.ops import activation, classify, conv, norm, pool, softmax, update
+from pullback.autograd.ops import activation, classify, conv, pool, update
+from pullback.autograd.ops.norm import layer_norm, layer_norm_grad
+from pullback.autograd.ops.softmax import log_softmax, log_softmax_grad, softmax, softmax_grad
 from pullback.backends import BackendError, get_backend, threads
 
 numba_backend, numpy_backend = get_backend("numba"), get_backend("numpy")
@@ -113,8 +115,8 @@ def test_wrong_arguments_get_the_ops_own_error(shapes, error):
 def test_guards_decline_other_dtypes_and_empty_batches():
     weight = np.ones((2, 3, 3, 3), np.float32)
     compare(conv.conv2d, [np.ones((0, 3, 4, 4), np.float32), weight], declines=True)
-    compare(softmax.softmax, [np.ones((2, 3), np.float16)], {"axis": 1}, declines=True, rtol=1e-3)
-    compare(softmax.softmax, [np.ones((2, 3), np.float32)], {"axis": 0}, declines=True)
+    compare(softmax, [np.ones((2, 3), np.float16)], {"axis": 1}, declines=True, rtol=1e-3)
+    compare(softmax, [np.ones((2, 3), np.float32)], {"axis": 0}, declines=True)
 
 
 # shape, kernel, stride, padding, dilation, ceil_mode
@@ -160,20 +162,21 @@ def test_rows(shape, dtype, rng):
     x, gy = (rng.standard_normal((2, *shape)) * [[3.0]] if len(shape) == 1 else rng.standard_normal((2, *shape)) * 3).astype(dtype)
     axis = {"axis": x.ndim - 1}
     for layout in ("rows", "reversed", "read-only"):
-        (y,) = compare(softmax.softmax, [laid_out(x, layout)], axis)
-        compare(softmax.softmax_grad, [gy, laid_out(y, layout)], axis)
-        (y,) = compare(softmax.log_softmax, [laid_out(x, layout)], axis)
-        compare(softmax.log_softmax_grad, [gy, laid_out(y, layout)], axis)
+        (y,) = compare(softmax, [laid_out(x, layout)], axis)
+        compare(softmax_grad, [gy, laid_out(y, layout)], axis)
+        (y,) = compare(log_softmax, [laid_out(x, layout)], axis)
+        compare(log_softmax_grad, [gy, laid_out(y, layout)], axis)
     weight, bias = rng.standard_normal((2, shape[-1])).astype(dtype)
     params = {"axes": 1, "eps": 1e-2}
-    compare(norm.layer_norm, [x, weight, bias], params)
-    compare(norm.layer_norm_grad, [gy, x, weight], params, rtol=1e-4 if dtype == "float32" else 1e-11)
+    compare(layer_norm, [x, weight, bias], params)
+    compare(layer_norm_grad, [gy, x, weight], params, rtol=1e-4 if dtype == "float32" else 1e-11)
 
 
 def test_softmax_of_infinity_and_nan():
     x = np.array([[0.0, -np.inf, 1.0], [-np.inf] * 3, [np.nan, 0.0, 1.0], [200.0, -200.0, 0.0]], np.float32)
-    compare(softmax.softmax, [x], {"axis": 1})
-    compare(softmax.log_softmax, [x], {"axis": 1})
+    with np.errstate(invalid="ignore"):
+        compare(softmax, [x], {"axis": 1})
+        compare(log_softmax, [x], {"axis": 1})
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -229,7 +232,7 @@ def test_optimiser_steps(name, states, options, dtype, rng):
     shapes = [(3,), (17, 19), (130, 141), (), (0, 3)]
     n = len(shapes)
     lists = [[np.array(rng.standard_normal(s), dtype) for s in shapes] for _ in range(2)]
-    lists += [[np.array(rng.random(s) + 1.0, dtype) for s in shapes] for _ in range(states)]
+    lists += [[np.array(rng.random(s) / 2 + (k == 0), dtype) for s in shapes] for k in range(states)]
     lists[1][1] = np.array(lists[1][1].T.copy().T)  # a gradient that lies otherwise
     arrays = [np.array(1e-2), np.array(3.0), *(a for kind in lists for a in kind)]
     prim = getattr(update, name)
@@ -256,8 +259,8 @@ def test_bits_do_not_depend_on_threads(rng):
             *run(conv.conv2d, x, weight, **plain),
             *run(conv.conv2d_input_grad, gy, weight, input_size=(13, 13), **plain),
             *run(conv.conv2d_weight_grad, gy, x, kernel_size=(3, 3), **plain),
-            *run(softmax.softmax, rows, axis=1),
-            *run(norm.layer_norm_grad, rows, rows, affine, axes=1, eps=1e-5),
+            *run(softmax, rows, axis=1),
+            *run(layer_norm_grad, rows, rows, affine, axes=1, eps=1e-5),
         )
 
     before = threads.get_num_threads()
@@ -373,4 +376,4 @@ def test_describe_and_policy(monkeypatch):
     assert "Numba" in numba_backend.describe() and "threads" in numba_backend.describe()
     monkeypatch.setenv("PULLBACK_FALLBACK", "error")
     with pytest.raises(BackendError, match="softmax"):
-        numba_backend.kernel("softmax", softmax.softmax.forward)(np.ones((2, 3), np.float32), axis=0)
+        numba_backend.kernel("softmax", softmax.forward)(np.ones((2, 3), np.float32), axis=0)

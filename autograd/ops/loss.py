@@ -177,7 +177,8 @@ def _counted(losses: Tensor, target: Tensor, ignore_index: int, reduction: str) 
     """Row losses reduced; the mean is over the rows that are not ignored, and NaN if there are none."""
     if reduction != "mean":
         return _reduced(losses, reduction)
-    return _reduced(losses, "sum") / count_valid(target, ignore_index=ignore_index, dtype=losses.dtype.name)
+    mean: Tensor = _reduced(losses, "sum") / count_valid(target, ignore_index=ignore_index, dtype=losses.dtype.name)
+    return mean
 
 
 def _weighted(losses: Tensor, rows: Tensor, reduction: str) -> Tensor:

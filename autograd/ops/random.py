@@ -148,7 +148,7 @@ class Generator:
     >>> g.next_key()
     array([7, 0, 0, 0], dtype=uint32)
     >>> g.next_key(), g.get_state()
-    (array([7, 0, 1, 0], dtype=uint32), {'seed': 7, 'offset': 1})
+    (array([7, 0, 1, 0], dtype=uint32), {'seed': 7, 'offset': 2})
     """
 
     def __init__(self, seed: int = 0) -> None:

@@ -72,7 +72,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]  # Numba has no type hints
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
-        except OSError:  # the disk is full, or the directory has become read-only
+        except Exception:  # the disk is full, the directory has become read-only, or the index is damaged
             self.disable()
 
 
