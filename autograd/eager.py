@@ -94,42 +94,78 @@ def eager(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any
 
 
 def _general(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    params = _complete(prim, params)
-    if not prim.variadic and len(args) != len(prim.inputs):
-        raise TypeError(f"{prim.name} takes {len(prim.inputs)} array argument(s) {prim.inputs}, got {len(args)}")
-    backend = _backend_of(prim, args)
-    if prim.promoted:
-        args = _promote(prim, args, backend)
-    values = []
+    if params.keys() != prim.static_names:
+        params = _complete(prim, params)
+    flags = prim.promotes * len(args) if prim.variadic else prim.promotes
+    if len(args) != len(flags):
+        raise TypeError(f"{prim.name} takes {len(flags)} array argument(s) {prim.inputs}, got {len(args)}")
+    values: list[Any] = []
     parents: list[Node | None] = []
     mask, bit, located = 0, 1, False
-    for a in args:
+    backend: Any = None
+    dtype: Any = None
+    for a, promotes in zip(args, flags):  # noqa: B905 (hot)
+        if not isinstance(a, Tensor) or (a.backend is not backend and backend is not None):
+            break
+        backend = a.backend
+        value = a._value
+        if promotes:
+            if value.dtype is not dtype and dtype is not None:
+                break
+            dtype = value.dtype
+        node = a._node
+        values.append(value)
+        parents.append(node)
+        if node is not None:
+            mask |= bit
+            located = located or type(a) is Parameter
+        bit <<= 1
+    if len(values) != len(args) or backend is None or (prim.floating and dtype not in backend.float_dtypes):
+        # not simply Tensors of one backend and dtype: convert them to that, then come again
+        return _apply_converted(prim, args, flags, params)
+    return _compute(prim, backend, args, values, parents, params, mask, located)
+
+
+def _apply_converted(prim: Primitive, args: tuple[Any, ...], flags: tuple[bool, ...], params: dict[str, Any]) -> Any:
+    backend = _backend_of(prim, args)
+    if prim.promoted:
+        args = _promote(prim, args, flags, backend)
+    values: list[Any] = []
+    parents: list[Node | None] = []
+    mask, located = 0, False
+    for i, a in enumerate(args):
         if isinstance(a, Tensor):
-            node = a._node
             values.append(a._value)
-            parents.append(node)
-            if node is not None:
-                mask |= bit
-                located = located or type(a) is Parameter
+            parents.append(a._node)
+            mask |= (a._node is not None) << i
+            located = located or type(a) is Parameter
         else:
             values.append(a if prim.elementwise and type(a) in _SCALARS else as_array(a, backend))
             parents.append(None)
-        bit <<= 1
-    kernel = backend.kernel(prim.key, prim.forward, prim.takes_xp)
+    return _compute(prim, backend, args, values, parents, params, mask, located)
+
+
+def _compute(
+    prim: Primitive, backend: Backend, args: Any, values: Any, parents: Any, params: dict[str, Any], mask: int,
+    located: bool,
+) -> Any:  # fmt: skip
+    try:
+        kernel = backend._table[prim.key]
+    except KeyError:
+        kernel = backend.kernel(prim.key, prim.forward, prim.takes_xp)
     try:
         result = kernel(*values, **params)
     except Exception as error:
         raise _explain(prim, args, params, error) from error
     plan = prim.plan(mask) if mask and state.grad else None
     if prim.outputs == 1:
-        return _wrap_one(prim, plan, params, parents, values, result, backend, located)
+        return _wrap_one(plan, params, parents, values, result, backend, located)
     return _wrap_many(plan, params, parents, values, result, backend, located)
 
 
 def _wrap_one(
-    prim: Primitive, plan: Any, params: dict[str, Any], parents: Any, values: Any, value: Any, backend: Backend,
-    located: bool,
-) -> Tensor:  # fmt: skip
+    plan: Any, params: dict[str, Any], parents: Any, values: Any, value: Any, backend: Backend, located: bool
+) -> Tensor:
     if type(value) is not backend.array_type:
         value = backend.asarray(value)
     out = _new(Tensor)
@@ -190,18 +226,8 @@ def _backend_of(prim: Primitive, args: tuple[Any, ...]) -> Backend:
     return current_backend() if backend is None else backend
 
 
-def _promote(prim: Primitive, args: tuple[Any, ...], backend: Backend) -> tuple[Any, ...]:
+def _promote(prim: Primitive, args: tuple[Any, ...], flags: tuple[bool, ...], backend: Backend) -> tuple[Any, ...]:
     """Cast the inputs that take part in promotion to one dtype; Python scalars adopt the tensors' dtype."""
-    flags = prim.promotes * len(args) if prim.variadic else prim.promotes
-    common = None
-    for a, takes_part in zip(args, flags, strict=True):
-        if takes_part:
-            if not isinstance(a, Tensor) or (common is not None and a._value.dtype is not common):
-                break
-            common = a._value.dtype
-    else:  # Tensors of one dtype: nothing to do, unless it is to become a float
-        if not prim.floating or common in backend.float_dtypes:
-            return args
     strong, weak = [], []
     converted = list(args)
     for i, (a, takes_part) in enumerate(zip(args, flags, strict=True)):
@@ -250,7 +276,7 @@ def as_array(data: Any, backend: Backend, dtype: DType | None = None) -> Any:
         raise TypeError(f"cannot make a tensor of {type(data).__name__}; give numbers, sequences, or a NumPy array")
     if array.dtype.kind not in "biuf":
         raise TypeError(
-            f"cannot make a tensor of dtype {array.dtype}; pullback computes with bool, integer and real floating dtypes"
+            f"cannot make a tensor of dtype {array.dtype}; there are bool, integer and real floating tensors"
         )
     return backend.asarray(array)
 

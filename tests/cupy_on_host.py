@@ -22,8 +22,10 @@ from typing import Any
 import numpy as np
 
 COMPILER = shutil.which("g++")
+_built = tempfile.TemporaryDirectory(prefix="cupy-on-host-")  # removed when the process ends
 
 PRELUDE = r"""
+#include <setjmp.h>
 #include <ucontext.h>
 #include <cmath>
 #include <cstdio>
@@ -33,15 +35,27 @@ PRELUDE = r"""
 using namespace std;
 struct dim3 { unsigned x, y, z; };
 static dim3 threadIdx, blockIdx, blockDim, gridDim;
-static ucontext_t scheduler;
-static std::vector<ucontext_t> fibers;
-static std::vector<char> finished, stacks;
+struct Fiber {
+    ucontext_t start;
+    jmp_buf barrier;
+    int state;  // 0: not entered, 1: waits at a barrier, 2: has ended
+};
+static std::vector<Fiber> fibers;
+static std::vector<char> stacks;
+static jmp_buf scheduler;
 static void (*body)(void**);
 static void** arguments;
 static int current;
 static const int STACK = 1 << 16;
-static void wait_for_block() { swapcontext(&fibers[current], &scheduler); }
-static void enter() { body(arguments); finished[current] = 1; }
+static void wait_for_block() {
+    fibers[current].state = 1;
+    if (!_setjmp(fibers[current].barrier)) _longjmp(scheduler, 1);
+}
+static void enter() {
+    body(arguments);
+    fibers[current].state = 2;
+    _longjmp(scheduler, 1);
+}
 #define __global__
 #define __device__
 #define __shared__ static
@@ -68,27 +82,34 @@ template <class... P> struct Kernel {
     }
 };
 template <class... P> Kernel<P...> describe(void (*)(P...));
+// Lets fiber t run up to its next barrier or its end. Contexts enter fibers; jumps, which need no system call, resume.
+static void resume(int t) {
+    current = t;
+    threadIdx = {(unsigned)t, 0, 0};
+    if (_setjmp(scheduler)) return;
+    if (fibers[t].state) _longjmp(fibers[t].barrier, 1);
+    setcontext(&fibers[t].start);
+}
 static void run(void (*kernel)(void**), void** a, const int* grid, int threads) {
     body = kernel; arguments = a;
-    fibers.resize(threads); finished.resize(threads); stacks.resize((size_t)threads * STACK);
+    fibers.resize(threads); stacks.resize((size_t)threads * STACK);
     gridDim = {(unsigned)grid[0], (unsigned)grid[1], (unsigned)grid[2]};
     blockDim = {(unsigned)threads, 1, 1};
+    for (int t = 0; t < threads; t++) {
+        getcontext(&fibers[t].start);
+        fibers[t].start.uc_stack.ss_sp = &stacks[(size_t)t * STACK];
+        fibers[t].start.uc_stack.ss_size = STACK;
+        fibers[t].start.uc_link = 0;
+        makecontext(&fibers[t].start, enter, 0);
+    }
     for (int z = 0; z < grid[2]; z++) for (int y = 0; y < grid[1]; y++) for (int x = 0; x < grid[0]; x++) {
         blockIdx = {(unsigned)x, (unsigned)y, (unsigned)z};
-        for (int t = 0; t < threads; t++) {
-            getcontext(&fibers[t]);
-            fibers[t].uc_stack.ss_sp = &stacks[(size_t)t * STACK];
-            fibers[t].uc_stack.ss_size = STACK;
-            fibers[t].uc_link = &scheduler;
-            makecontext(&fibers[t], enter, 0);
-            finished[t] = 0;
-        }
+        for (int t = 0; t < threads; t++) fibers[t].state = 0;
         for (bool left = true; left;) {
             left = false;
-            for (int t = 0; t < threads; t++) if (!finished[t]) {
-                current = t; threadIdx = {(unsigned)t, 0, 0};
-                swapcontext(&scheduler, &fibers[t]);
-                left = left || !finished[t];
+            for (int t = 0; t < threads; t++) if (fibers[t].state != 2) {
+                resume(t);
+                left = left || fibers[t].state != 2;
             }
         }
     }
@@ -114,28 +135,15 @@ class RawModule:
         names = KERNEL_NAME.findall(code)
         text = "\n".join([PRELUDE, code, EPILOGUE, *(ENTRY.format(name=name) for name in names)])
         key = hashlib.sha256("\0".join([text, *options]).encode()).hexdigest()[:20]
-        library = Path(tempfile.gettempdir()) / f"pullback-cupy-on-host-{key}.so"
+        library, listing = (Path(_built.name) / f"{key}{ending}" for ending in (".so", ".cpp"))
         if not library.exists():
-            with tempfile.TemporaryDirectory() as folder:
-                source, built = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
-                source.write_text(text, encoding="utf-8")
-                definitions = [option for option in options if option.startswith("-D")]
-                command = [
-                    str(COMPILER),
-                    "-std=c++17",
-                    "-O1",
-                    "-w",
-                    "-ffp-contract=off",
-                    "-shared",
-                    "-fPIC",
-                    "-fno-gnu-unique",
-                ]
-                done = subprocess.run(
-                    [*command, *definitions, "-o", str(built), str(source)], capture_output=True, text=True
-                )
-                if done.returncode:
-                    raise RuntimeError(done.stderr)
-                shutil.move(built, library)
+            listing.write_text(text, encoding="utf-8")
+            flags = "-std=c++17 -O2 -w -ffp-contract=off -shared -fPIC -fno-gnu-unique".split()
+            definitions = [option for option in options if option.startswith("-D")]
+            command = [str(COMPILER), *flags, *definitions, "-o", str(library), str(listing)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                raise RuntimeError(done.stderr)
         self._library = ctypes.CDLL(str(library))
 
     def get_function(self, name: str) -> Any:

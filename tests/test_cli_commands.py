@@ -28,13 +28,13 @@ def small(monkeypatch):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
     (x, y), (x_test, y_test) = demo.load_digits(28)
-    monkeypatch.setitem(demo.LOADERS, "digits", lambda: ((x[:256], y[:256]), (x_test[:64], y_test[:64])))
+    monkeypatch.setitem(demo.LOADERS, "digits", lambda: ((x[:96], y[:96]), (x_test[:40], y_test[:40])))
 
 
 def test_demo_trains_and_saves(small, tmp_path, capsys):
     assert main(["demo", "--backend", "numpy", "--epochs", "3", "--out", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
-    assert "digits: 256 images to train with, 64 to test; backend numpy" in out
+    assert "digits: 96 images to train with, 40 to test; backend numpy" in out
     assert "Epoch 3/3  loss" in out
     assert "test accuracy" in out
     names = ["history.csv", "history.json", "history.png", "predictions.png", "weights.safetensors"]
@@ -63,7 +63,7 @@ def test_demo_without_network_uses_digits_and_says_so(small, tmp_path, monkeypat
     demo.run("mnist", "numpy", epochs=1, out=tmp_path / "out")
     out = capsys.readouterr().out
     assert "mnist is not at hand: using the digits instead" in out
-    assert "digits: 256 images" in out
+    assert "digits: 96 images" in out
 
 
 def test_the_current_backend_is_left_alone(small, tmp_path):

@@ -159,7 +159,9 @@ def test_max_pool_of_nan_and_infinity():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(1, 1), (3, 10), (7, 17), (4, 1000), (2, 3, 33), (5,)])
 def test_rows(shape, dtype, rng):
-    x, gy = (rng.standard_normal((2, *shape)) * [[3.0]] if len(shape) == 1 else rng.standard_normal((2, *shape)) * 3).astype(dtype)
+    x, gy = (
+        rng.standard_normal((2, *shape)) * [[3.0]] if len(shape) == 1 else rng.standard_normal((2, *shape)) * 3
+    ).astype(dtype)
     axis = {"axis": x.ndim - 1}
     for layout in ("rows", "reversed", "read-only"):
         (y,) = compare(softmax, [laid_out(x, layout)], axis)
@@ -319,12 +321,15 @@ def test_making_the_backend_does_not_import_numba():
 def test_no_writable_cache_directory(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
-    code = SMALL_STEP + """
+    code = (
+        SMALL_STEP
+        + """
 import numba.core.caching as caching
 for kind in caching.CacheImpl._locator_classes:
     kind.ensure_cache_path = lambda self: (_ for _ in ()).throw(PermissionError("read-only"))
 print(np.array_equal(relu(x, x), np.maximum(x, 0)))
 """
+    )
     assert in_a_process(code, NUMBA_CACHE_DIR=str(blocked / "cache")) == "True"
 
 
@@ -336,10 +341,14 @@ def test_a_damaged_or_full_cache_is_no_obstacle(tmp_path):
     for path in [*compiled, *tmp_path.rglob("*.nbi")]:
         path.write_bytes(path.read_bytes()[:20])
     assert in_a_process(code, NUMBA_CACHE_DIR=str(tmp_path)) == "True"
-    full = "from pullback.backends.numba import compile\n" + """
+    full = (
+        "from pullback.backends.numba import compile\n"
+        + """
 def fail(*args): raise OSError("no space left on device")
 compile.IndexDataCacheFile.save = fail
-""" + code
+"""
+        + code
+    )
     assert in_a_process(full, NUMBA_CACHE_DIR=str(tmp_path / "other")) == "True"
 
 
@@ -351,7 +360,9 @@ def test_cache_is_keyed_by_all_sources(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_computes_without_kernels():
-    code = SMALL_STEP.replace("lambda u, y, xp: None", "lambda u, y, xp: xp.where(y > 0, u, 0)") + """
+    code = (
+        SMALL_STEP.replace("lambda u, y, xp: None", "lambda u, y, xp: xp.where(y > 0, u, 0)")
+        + """
 import os
 relu(x, x)
 child = os.fork()
@@ -359,6 +370,7 @@ if not child:
     os._exit(0 if np.array_equal(relu(x, x), np.maximum(x, 0)) and backend.fallbacks["relu_grad"] == 1 else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
+    )
     assert in_a_process(code) == "0"
 
 

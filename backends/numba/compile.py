@@ -135,7 +135,9 @@ class Kernel:
             else:
                 expected = _FIXED[kind]
             if value.dtype != expected or not value.flags.c_contiguous:
-                raise TypeError(f"kernel {self.fn.__name__} needs a row-major {expected}, not {value.dtype} {value.shape}")
+                raise TypeError(
+                    f"kernel {self.fn.__name__} needs a row-major {expected}, not {value.dtype} {value.shape}"
+                )
             words += (address_of(value), value.size)
         address = self._addresses.get(dtype) or self.compile(dtype)
         block = self._block(*words)
@@ -194,7 +196,9 @@ def _unpack(kinds: list[Any]) -> Any:
                     array = context.make_array(kind)(context, builder)
                     size = context.get_constant(types.intp, kind.dtype.bitwidth // 8)
                     data = builder.inttoptr(value, array.data.type)
-                    arrayobj.populate_array(array, data=data, shape=[word()], strides=[size], itemsize=size, meminfo=None)
+                    arrayobj.populate_array(
+                        array, data=data, shape=[word()], strides=[size], itemsize=size, meminfo=None
+                    )
                     value = array._getvalue()
                 elif kind is types.float64:
                     value = builder.bitcast(value, ir.DoubleType())

@@ -102,7 +102,16 @@ def _copy_tile(a: Array, at: int, lda: int, b: Array, bt: int, ldb: int, rows: i
 
 @jit
 def _forward_pixels(
-    x: Array, steps: Array, w: Array, bias: Array, out: Array, rows: Array, corner: Array, start: int, stop: int, geo: Array
+    x: Array,
+    steps: Array,
+    w: Array,
+    bias: Array,
+    out: Array,
+    rows: Array,
+    corner: Array,
+    start: int,
+    stop: int,
+    geo: Array,
 ) -> None:
     """Output pixels start..stop-1. `corner` stands in for tiles that reach over an edge of the output."""
     size, depth, o, per_group, nr = x.itemsize, geo[6], geo[7], geo[9], geo[11]
@@ -148,9 +157,7 @@ def _forward_block(
 
 
 def _out_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
-    h, w = (
-        (size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)
-    )
+    h, w = ((size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1))
     return h, w
 
 
@@ -288,7 +295,9 @@ def _pack_transposed(w: Floats, packed: Floats, geo: Ints, channels: int, width:
 
 
 @jit
-def _scatter(dx: Array, col: Array, base: int, start: int, stop: int, first: int, channels: int, width: int, geo: Array) -> None:
+def _scatter(
+    dx: Array, col: Array, base: int, start: int, stop: int, first: int, channels: int, width: int, geo: Array
+) -> None:
     """Add rows of `dcol`, those of output pixels start..stop-1, to the input's pixels."""
     per_image, ow, kh, kw, h, w = geo[1], geo[2], geo[13], geo[14], geo[15], geo[16]
     total = geo[8] * geo[10]

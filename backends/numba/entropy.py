@@ -97,8 +97,6 @@ def cross_entropy_index_grad(
     target = np.ascontiguousarray(target, np.int64)
     out, wrong = np.empty((rows, n), logits.dtype), np.zeros(1, np.int64)
     tasks, length = blocks(rows, n)
-    _cotangent_rows(
-        tasks, ready(gy), ready(logits), target, out, wrong, n, label_smoothing, ignore_index, rows, length
-    )
+    _cotangent_rows(tasks, ready(gy), ready(logits), target, out, wrong, n, label_smoothing, ignore_index, rows, length)
     _checked(wrong, target, n, ignore_index)
     return out

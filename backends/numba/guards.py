@@ -96,9 +96,7 @@ def _pooled(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pai
     return out[0], out[1]
 
 
-def max_pool2d(
-    x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
-) -> bool:
+def max_pool2d(x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> bool:
     """Images (n, c, h, w) at least as large as the window."""
     if not floats(x) or x.ndim != 4:
         return False

@@ -30,9 +30,7 @@ def _count(size: int, kernel: int, stride: int, padding: int, dilation: int, cei
 def _geometry(
     size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
 ) -> tuple[Array, int, int]:
-    oh, ow = (
-        _count(size[i], kernel[i], stride[i], padding[i], dilation[i], ceil_mode) for i in (0, 1)
-    )
+    oh, ow = (_count(size[i], kernel[i], stride[i], padding[i], dilation[i], ceil_mode) for i in (0, 1))
     numbers = (*size, oh, ow, *kernel, *stride, *padding, *dilation)
     return np.array(numbers, np.int64), oh, ow
 
@@ -216,9 +214,7 @@ def _like_images(planar: bool, n: int, c: int, h: int, w: int, dtype: Any) -> Ar
     return np.empty((n, c, h, w), dtype) if planar else empty_images(n, c, h, w, dtype)
 
 
-def max_pool2d(
-    x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
-) -> Array:
+def max_pool2d(x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Array:
     """x: (n, c, h, w) -> (n, c, oh, ow)."""
     n, c, h, w = x.shape
     geo, oh, ow = _geometry((h, w), kernel_size, stride, padding, dilation, ceil_mode)

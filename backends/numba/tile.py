@@ -22,7 +22,7 @@ ROWS = 6
 VECTORS = 2
 
 
-def vector_bytes() -> int:
+def _vector_bytes() -> int:
     """Size of this processor's vector registers."""
     features = binding.get_host_cpu_features()
     if features.get("avx512f"):
@@ -30,9 +30,12 @@ def vector_bytes() -> int:
     return 32 if features.get("avx") else 16
 
 
+VECTOR_BYTES = _vector_bytes()
+
+
 def tile_width(itemsize: int) -> int:
     """Columns of the register tile for elements of that size."""
-    return VECTORS * vector_bytes() // itemsize
+    return VECTORS * VECTOR_BYTES // itemsize
 
 
 def make_fma_tile(width_bytes: int) -> Any:
@@ -97,11 +100,15 @@ def _codegen(dtype: Any, width_bytes: int) -> Any:
         columns = [load(builder.add(at, number(v * width_bytes)), vector) for v in range(VECTORS)]
         updated = []
         for r in range(ROWS):
-            scalar = builder.insert_element(undefined, load(builder.add(row[r], offset), element), ir.Constant(ir.IntType(32), 0))
+            scalar = builder.insert_element(
+                undefined, load(builder.add(row[r], offset), element), ir.Constant(ir.IntType(32), 0)
+            )
             same = builder.shuffle_vector(scalar, undefined, spread)
             updated += [builder.call(fma, [same, columns[v], sums[r * VECTORS + v]]) for v in range(VECTORS)]
         k_next, at_next = builder.add(k, number(1)), builder.add(at, ldb)
-        for phi, start, following in zip([k, at, *sums], [number(0), b, *first], [k_next, at_next, *updated], strict=True):
+        for phi, start, following in zip(
+            [k, at, *sums], [number(0), b, *first], [k_next, at_next, *updated], strict=True
+        ):
             phi.add_incoming(start, entry)
             phi.add_incoming(following, loop)
         builder.cbranch(builder.icmp_signed("<", k_next, count), loop, done)
@@ -118,4 +125,4 @@ def _codegen(dtype: Any, width_bytes: int) -> Any:
     return codegen
 
 
-fma_tile = make_fma_tile(vector_bytes())
+fma_tile = make_fma_tile(VECTOR_BYTES)
