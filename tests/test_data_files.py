@@ -259,6 +259,10 @@ def test_digits():
     assert key(np.concatenate([x, x_test])[:, 0] * 16, np.concatenate([y, y_test])) == key(
         whole.images.astype(np.float32), whole.target
     )
+    model_selection = pytest.importorskip("sklearn.model_selection")
+    usual = model_selection.train_test_split(whole.images, whole.target, test_size=0.2, random_state=0)
+    for ours, theirs in zip((x[:, 0] * 16, x_test[:, 0] * 16, y, y_test), usual, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
     large, _ = load_digits(28)
     assert large[0].shape == (1437, 1, 28, 28)
 

@@ -154,6 +154,7 @@ def scaled_dot_product_attention(
     Raises
     ------
     ValueError : shapes do not fit, or both a mask and is_causal are given.
+    TypeError : the mask has neither bools nor floats.
 
     `torch.nn.functional.scaled_dot_product_attention`.
     """
@@ -174,6 +175,8 @@ def scaled_dot_product_attention(
     if mask is not None:
         mask = asarray(mask, backend=q.backend)
         boolean = mask.dtype.kind == "b"
+        if not boolean and mask.dtype.kind != "f":
+            raise TypeError(f"the mask holds bools or floats, not {mask.dtype}")
         # rows without any key have no softmax: they are computed without the mask, and then set to 0
         hidden = all_(~mask if boolean else mask == -math.inf, axis=-1, keepdims=True)
         if boolean:
