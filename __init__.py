@@ -5,6 +5,7 @@ from .autograd import random_api as _random_api
 from .autograd.anomaly import detect_anomaly
 from .autograd.checkpointing import checkpoint
 from .autograd.custom import custom_vjp
+from .autograd.draw import draw_graph, graph_dot
 from .autograd.dtypes import *
 from .autograd.errors import AnomalyError, GraphError
 from .autograd.gradcheck import GradcheckError, gradcheck

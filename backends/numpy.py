@@ -17,7 +17,7 @@ from .numpy_updates import kernels as update_kernels
 UFUNCS: dict[str, Callable[..., Any]] = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.true_divide,
     "negative": np.negative, "exp": np.exp, "log": np.log, "tanh": np.tanh, "sqrt": np.sqrt, "sin": np.sin,
-    "cos": np.cos, "abs": np.abs, "maximum": np.maximum, "minimum": np.minimum, "matmul": np.matmul,
+    "cos": np.cos, "abs": np.abs, "maximum": np.maximum, "minimum": np.minimum,
     "power": operator.pow,  # the operator has short ways for exponents like 2 and 0.5, which np.power lacks
     "exp2": np.exp2, "expm1": np.expm1, "log1p": np.log1p, "log2": np.log2, "log10": np.log10,
     "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh,

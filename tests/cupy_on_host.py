@@ -138,7 +138,7 @@ class RawModule:
         library, listing = (Path(_built.name) / f"{key}{ending}" for ending in (".so", ".cpp"))
         if not library.exists():
             listing.write_text(text, encoding="utf-8")
-            flags = "-std=c++17 -O2 -w -ffp-contract=off -shared -fPIC -fno-gnu-unique".split()
+            flags = ["-std=c++17", "-O2", "-w", "-ffp-contract=off", "-shared", "-fPIC", "-fno-gnu-unique"]
             definitions = [option for option in options if option.startswith("-D")]
             command = [str(COMPILER), *flags, *definitions, "-o", str(library), str(listing)]
             done = subprocess.run(command, capture_output=True, text=True)

@@ -2,6 +2,7 @@
 
 from .activation import *
 from .arrange import *
+from .attention import *
 from .binary import *
 from .contraction import *
 from .conv import *
@@ -16,6 +17,7 @@ from .norm import *
 from .pool import *
 from .random import *
 from .reduce import *
+from .rnn import *
 from .scan import *
 from .selection import *
 from .shape import *

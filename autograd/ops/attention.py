@@ -1,11 +1,12 @@
 """Scaled dot-product attention: every query takes a mean of the values, weighted by the softmax of its scores.
 
-    S = scale·Q·Kᵀ,    P = softmax(S) over the keys,    out = P·V        (Vaswani et al., "Attention is all you need", 2017)
+    S = scale·Q·Kᵀ,    P = softmax(S) over the keys,    out = P·V
 
-The op `attention` gives lse, the logarithms of the softmaxes' denominators, beside its result. With them the backward pass
-`attention_grad` finds P again from Q and K alone (Dao et al., "FlashAttention", 2022), so that nothing of the size of S is
-kept, and a backend's kernels need not hold S in one piece at all. The rule of `attention_grad` is a closed form in public
-ops, so that every order follows. Masks other than the causal one, and dropout, are put together from simple ops.
+(Vaswani et al., "Attention is all you need", 2017). The op `attention` gives lse, the logarithms of the softmaxes'
+denominators, beside its result. With them the backward pass `attention_grad` finds P again from Q and K alone (Dao et
+al., "FlashAttention", 2022), so that nothing of the size of S is kept, and a backend's kernels need not hold S in one
+piece at all. The rule of `attention_grad` is a closed form in public ops, so that every order follows. Masks other than
+the causal one, and dropout, are put together from simple ops.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from .arrange import tril_
 from .creation import asarray, ones
 from .elementwise import where
 from .linalg import matmul, mT
-from .random import default_generator, dropout as dropout_
+from .random import default_generator
+from .random import dropout as dropout_
 from .reduce import all as all_
 from .reduce import sum_
 from .shape import reshape_
 from .softmax import softmax
 from .unary import exp
 
-__all__ = ["scaled_dot_product_attention"]
+__all__ = ["attention_weights", "scaled_dot_product_attention"]
 
 Array = Any
 Grads = tuple[Array | None, ...]
@@ -66,12 +68,23 @@ def attention(q: Array, k: Array, v: Array, /, *, causal: bool, scale: float, xp
 
 @primitive(promote=True, outputs=3)
 def attention_grad(
-    g: Array, glse: Array, q: Array, k: Array, v: Array, y: Array, lse: Array, /, *, causal: bool, scale: float, xp: Any
+    gy: Array,
+    glse: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    y: Array,
+    lse: Array,
+    /,
+    *,
+    causal: bool,
+    scale: float,
+    xp: Any,
 ) -> tuple[Array, Array, Array]:
     """The cotangents of q, k and v from those of `attention`'s results y and lse.
 
-    With P = exp(S − lse), which is 0 under the mask, and E = P·(g·Vᵀ − Σ g·y + glse):
-    ∂q = scale·E·K, ∂k = scale·Eᵀ·Q, ∂v = Pᵀ·g.
+    With P = exp(S − lse), which is 0 under the mask, and E = P·(gy·Vᵀ − Σ gy·y + glse):
+    ∂q = scale·E·K, ∂k = scale·Eᵀ·Q, ∂v = Pᵀ·gy.
     """
     p = xp.matmul(q * scale, _transposed(k, xp)) - lse[..., None]
     if causal:
@@ -79,8 +92,8 @@ def attention_grad(
         p = xp.masked(seen, xp.exp(xp.masked(seen, p)))
     else:
         p = xp.exp(p)
-    e = p * (xp.matmul(g, _transposed(v, xp)) + (glse - xp.sum(g * y, axis=-1))[..., None]) * scale
-    return xp.matmul(e, k), xp.matmul(_transposed(e, xp), q), xp.matmul(_transposed(p, xp), g)
+    e = p * (xp.matmul(gy, _transposed(v, xp)) + (glse - xp.sum(gy * y, axis=-1))[..., None]) * scale
+    return xp.matmul(e, k), xp.matmul(_transposed(e, xp), q), xp.matmul(_transposed(p, xp), gy)
 
 
 def _attention_rule(g: Any, q: Array, k: Array, v: Array, out: Any, causal: bool, scale: float) -> Grads:
@@ -132,6 +145,43 @@ def _attention_grad_rule(
 attention_grad.vjp(_attention_grad_rule)
 
 
+def _scale(q: Any, scale: float | None) -> float:
+    return 1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else float(scale)
+
+
+def attention_weights(
+    q: Any, k: Any, mask: Any = None, *, dropout: float = 0.0, is_causal: bool = False, scale: float | None = None,
+    generator: Any = None,
+) -> Any:  # fmt: skip
+    """What each query weighs each value with, in `scaled_dot_product_attention`, whose arguments these are: (…, L, S)."""
+    if not 0.0 <= dropout <= 1.0:
+        raise ValueError(f"dropout must be a probability, not {dropout}")
+    if mask is not None and is_causal:
+        raise ValueError("give either a mask or is_causal=True, not both")
+    scores = matmul(q * _scale(q, scale), mT(k))
+    hidden = None
+    if is_causal:
+        mask = tril_(ones((q.shape[-2], k.shape[-2]), dtype="bool", backend=q.backend), k=0)
+    if mask is not None:
+        mask = asarray(mask, backend=q.backend)
+        boolean = mask.dtype.kind == "b"
+        if not boolean and mask.dtype.kind != "f":
+            raise TypeError(f"the mask holds bools or floats, not {mask.dtype}")
+        # rows without any key have no softmax: they are computed without the mask, and then set to 0
+        hidden = all_(~mask if boolean else mask == -math.inf, axis=-1, keepdims=True)
+        if boolean:
+            scores = where(mask | hidden, scores, -math.inf)
+        else:
+            scores = scores + where(hidden, 0.0, mask).astype(scores.dtype)
+    weights = softmax(scores, axis=-1)
+    if hidden is not None:
+        weights = where(hidden, 0.0, weights)
+    if dropout:
+        key = (default_generator if generator is None else generator).next_key()
+        weights = dropout_(weights, key, p=float(dropout))
+    return weights
+
+
 def scaled_dot_product_attention(
     q: Any, k: Any, v: Any, mask: Any = None, *, dropout: float = 0.0, is_causal: bool = False,
     scale: float | None = None, generator: Any = None,
@@ -160,33 +210,8 @@ def scaled_dot_product_attention(
     """
     q, k, v = asarray(q), asarray(k), asarray(v)
     _check(q, k, v)
-    if not 0.0 <= dropout <= 1.0:
-        raise ValueError(f"dropout must be a probability, not {dropout}")
-    scale = 1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else float(scale)
-    if mask is not None and is_causal:
-        raise ValueError("give either a mask or is_causal=True, not both")
     if mask is None and not dropout:
-        out: Any = attention(q, k, v, causal=bool(is_causal), scale=scale)[0]
+        out: Any = attention(q, k, v, causal=bool(is_causal), scale=_scale(q, scale))[0]
         return out
-    scores = matmul(q * scale, mT(k))
-    hidden = None
-    if is_causal:
-        mask = tril_(ones((q.shape[-2], k.shape[-2]), dtype="bool", backend=q.backend), k=0)
-    if mask is not None:
-        mask = asarray(mask, backend=q.backend)
-        boolean = mask.dtype.kind == "b"
-        if not boolean and mask.dtype.kind != "f":
-            raise TypeError(f"the mask holds bools or floats, not {mask.dtype}")
-        # rows without any key have no softmax: they are computed without the mask, and then set to 0
-        hidden = all_(~mask if boolean else mask == -math.inf, axis=-1, keepdims=True)
-        if boolean:
-            scores = where(mask | hidden, scores, -math.inf)
-        else:
-            scores = scores + where(hidden, 0.0, mask).astype(q.dtype)
-    weights = softmax(scores, axis=-1)
-    if hidden is not None:
-        weights = where(hidden, 0.0, weights)
-    if dropout:
-        key = (default_generator if generator is None else generator).next_key()
-        weights = dropout_(weights, key, p=float(dropout))
+    weights = attention_weights(q, k, mask, dropout=dropout, is_causal=is_causal, scale=scale, generator=generator)
     return matmul(weights, v)

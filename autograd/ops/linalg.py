@@ -31,6 +31,13 @@ def matmul(x: Array, y: Array, /, *, xp: Any) -> Array:
 
     1-d operands are a row on the left, a column on the right. (…, n, k) @ (…, k, m) -> (…, n, m).
     """
+    if x.ndim == 0 or y.ndim == 0:
+        raise ValueError("matrix products need at least one axis on either side; use * for a scalar")
+    if x.shape[-1] != y.shape[max(y.ndim - 2, 0)]:
+        raise ValueError(
+            f"the last axis of the left side ({x.shape[-1]}) must be as long as the "
+            f"{'first' if y.ndim == 1 else 'second to last'} of the right ({y.shape[max(y.ndim - 2, 0)]})"
+        )
     return xp.matmul(x, y)
 
 

@@ -13,127 +13,17 @@ x: (t, n, f), time first; weights, biases and the order of the gates are PyTorch
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ..primitive import primitive
-from ..state import enable_grad, is_grad_enabled
-from .creation import asarray, zeros
-from .elementwise import where
-from .linalg import matmul
-from .reduce import sum_
-from .shape import concatenate_, identity, permute_, reshape_, stack_
-from .unary import tanh
+from .activation import _sigmoid
+from .creation import asarray
+from .recurrence import Order, biases, check, derivative, earlier, parts, products, times, total, weight_sum
 
 __all__ = ["gru", "lstm", "rnn"]
 
 Array = Any
 Arrays = tuple[Array, ...]
-
-
-class _Public:
-    """What backward passes use of the array standard, in terms of public ops."""
-
-    matmul, tanh, where = matmul, tanh, where
-
-    @staticmethod
-    def concat(xs: Any, axis: int) -> Any:
-        return concatenate_(*xs, axis=axis)
-
-    @staticmethod
-    def stack(xs: Any, axis: int) -> Any:
-        return stack_(*xs, axis=axis)
-
-    @staticmethod
-    def sum(x: Any, axis: int) -> Any:
-        return sum_(x, axis=(axis,), keepdims=False)
-
-    @staticmethod
-    def reshape(x: Any, shape: tuple[int, ...]) -> Any:
-        return reshape_(x, shape=shape)
-
-    @staticmethod
-    def permute_dims(x: Any, axes: tuple[int, ...]) -> Any:
-        return permute_(x, axes=axes)
-
-
-def _derivative(run: Callable[..., Arrays], g: Any, inputs: Arrays, need: tuple[bool, ...]) -> tuple[Any, ...]:
-    """Cotangents of `inputs` from those of `run(_Public, *inputs)`, by recording and differentiating it."""
-    from ..transforms import gradients
-
-    recorded = is_grad_enabled()
-    with enable_grad():
-        own = [identity(x) for x in inputs]  # nodes of their own: one tensor may be two of the inputs
-        outs = run(_Public, *own)
-        wanted = [x for x, n in zip(own, need, strict=True) if n]
-        found = iter(gradients(outs, wanted, g, create_graph=recorded))
-    return tuple(next(found) if n else None for n in need)
-
-
-# ---------------------------------------------------------------- what they share
-
-
-def _check(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array, gates: int) -> None:
-    """Shapes that belong together."""
-    if x.ndim != 3 or h0.ndim != 2 or w_ih.ndim != 2 or w_hh.ndim != 2:
-        raise ValueError("x (t, n, f), states (n, e), weights (gates·e, f) and (gates·e, e) are wanted")
-    if not x.shape[0]:
-        raise ValueError("the sequence has no steps")
-    width = h0.shape[1]
-    want = (
-        ("h0", h0, (x.shape[1], width)), ("w_ih", w_ih, (gates * width, x.shape[2])),
-        ("w_hh", w_hh, (gates * width, width)), ("b_ih", b_ih, (gates * width,)), ("b_hh", b_hh, (gates * width,)),
-    )  # fmt: skip
-    for name, array, shape in want:
-        if tuple(array.shape) != shape:
-            raise ValueError(f"{name} must have shape {shape} here, not {tuple(array.shape)}")
-
-
-def _sigmoid(x: Array, xp: Any) -> Array:
-    return xp.exp(xp.minimum(x, 0.0 * x)) / (1.0 + xp.exp(-xp.abs(x)))
-
-
-def _inputs(x: Array, w_ih: Array, bias: Array, xp: Any) -> Array:
-    """x·W_ihᵀ + bias for all steps, as one product. (t, n, f) -> (t, n, gates·e)."""
-    t, n, features = x.shape
-    rows = xp.matmul(xp.reshape(x, (t * n, features)), xp.permute_dims(w_ih, (1, 0))) + bias
-    return xp.reshape(rows, (t, n, w_ih.shape[0]))
-
-
-def _parts(x: Array, count: int) -> list[Array]:
-    """The gates, which lie side by side on the last axis."""
-    width = x.shape[-1] // count
-    return [x[..., i * width : (i + 1) * width] for i in range(count)]
-
-
-def _before(states: Array, first: Array, xp: Any) -> Array:
-    """The states that the steps start from. (t, n, e), (n, e) -> (t, n, e)."""
-    return xp.concat([first[None, ...], states[:-1, ...]], axis=0)
-
-
-def _weight(g: Array, x: Array, xp: Any) -> Array:
-    """Σ over steps and batch of gᵀ·x. (t, n, a), (t, n, b) -> (a, b)."""
-    t, n, a = g.shape
-    return xp.matmul(xp.permute_dims(xp.reshape(g, (t * n, a)), (1, 0)), xp.reshape(x, (t * n, x.shape[2])))
-
-
-def _total(g: Array, xp: Any) -> Array:
-    """Σ over steps and batch. (t, n, a) -> (a)."""
-    return xp.sum(xp.sum(g, axis=0), axis=0)
-
-
-def _times(g: Array, w: Array, xp: Any) -> Array:
-    """g·W for all steps. (t, n, a), (a, b) -> (t, n, b)."""
-    t, n, a = g.shape
-    return xp.reshape(xp.matmul(xp.reshape(g, (t * n, a)), w), (t, n, w.shape[1]))
-
-
-def _biases(x: Any, width: int, b_ih: Any, b_hh: Any) -> tuple[Any, Any]:
-    """The biases, zeros for None."""
-    absent = None
-    if b_ih is None or b_hh is None:
-        absent = zeros(width, dtype=x.dtype, backend=x.backend)
-    return absent if b_ih is None else b_ih, absent if b_hh is None else b_hh
 
 
 # ---------------------------------------------------------------- LSTM
@@ -146,18 +36,18 @@ def lstm_(
     """Long short-term memory over a sequence: `lstm` with the states of all steps.
 
     x: (t, n, f), h0, c0: (n, e), w_ih: (4e, f), w_hh: (4e, e), b_ih, b_hh: (4e,)
-    -> h of all steps (t, n, e), c of all steps (t, n, e), and the gates i, f, g, o (t, n, 4e) after their nonlinearities.
+    -> h and c of all steps, (t, n, e) each, and the gates i, f, g, o (t, n, 4e) after their nonlinearities.
     """
-    _check(x, h0, w_ih, w_hh, b_ih, b_hh, 4)
+    check(x, h0, w_ih, w_hh, b_ih, b_hh, 4)
     if tuple(c0.shape) != tuple(h0.shape):
         raise ValueError(f"c0 must have h0's shape {tuple(h0.shape)}, not {tuple(c0.shape)}")
-    inputs, recurrent = _inputs(x, w_ih, b_ih + b_hh, xp), xp.permute_dims(w_hh, (1, 0))
+    inputs, recurrent = products(x, w_ih, b_ih + b_hh, xp), xp.permute_dims(w_hh, (1, 0))
     h, c, width = h0, c0, h0.shape[1]
     hs, cs, gates = [], [], []
     for t in range(x.shape[0]):
         a = inputs[t, ...] + xp.matmul(h, recurrent)
-        both = _sigmoid(a[:, : 2 * width], xp)
-        g, o = xp.tanh(a[:, 2 * width : 3 * width]), _sigmoid(a[:, 3 * width :], xp)
+        both = _sigmoid(xp, a[:, : 2 * width])
+        g, o = xp.tanh(a[:, 2 * width : 3 * width]), _sigmoid(xp, a[:, 3 * width :])
         c = both[:, width:] * c + both[:, :width] * g
         h = o * xp.tanh(c)
         hs.append(h)
@@ -170,11 +60,11 @@ def _lstm_backward(
     xp: Any, gy: Array, gc: Array, ggates: Array, x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, y: Array,
     c: Array, gates: Array,
 ) -> Arrays:  # fmt: skip
-    parts, extra = _parts(gates, 4), _parts(ggates, 4)
-    dh, dc = 0.0 * h0, 0.0 * c0
+    gate, extra = parts(gates, 4), parts(ggates, 4)
+    dh, dc = xp.zeros_like(h0), xp.zeros_like(c0)
     steps = []
     for t in range(x.shape[0] - 1, -1, -1):
-        i, f, g, o = (part[t, ...] for part in parts)
+        i, f, g, o = (part[t, ...] for part in gate)
         before = c[t - 1, ...] if t else c0
         squashed = xp.tanh(c[t, ...])
         dh = gy[t, ...] + dh
@@ -185,7 +75,7 @@ def _lstm_backward(
         steps.append(xp.concat(da, axis=1))
         dh, dc = xp.matmul(steps[-1], w_hh), dc * f
     a = xp.stack(steps[::-1], axis=0)
-    return _times(a, w_ih, xp), dh, dc, _weight(a, x, xp), _weight(a, _before(y, h0, xp), xp), _total(a, xp)
+    return times(a, w_ih, xp), dh, dc, weight_sum(a, x, xp), weight_sum(a, earlier(y, h0, xp), xp), total(a, xp)
 
 
 @primitive(promote=True, outputs=6, tensor_rules=True)
@@ -216,13 +106,16 @@ def _lstm_grad_rule(
     g: Any, need: tuple[bool, ...], gy: Array, gc: Array, ggates: Array, x: Array, h0: Array, c0: Array, w_ih: Array,
     w_hh: Array, y: Array, c: Array, gates: Array,
 ) -> tuple[Any, ...]:  # fmt: skip
-    return _derivative(_lstm_backward, g, (gy, gc, ggates, x, h0, c0, w_ih, w_hh, y, c, gates), need)
+    return derivative(_lstm_backward, g, (gy, gc, ggates, x, h0, c0, w_ih, w_hh, y, c, gates), need)
 
 
 lstm_grad.vjp(_lstm_grad_rule)
 
 
-def lstm(x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> tuple[Any, Any, Any]:
+def lstm(
+    x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, *, lengths: Any = None,
+    reverse: bool = False,
+) -> tuple[Any, Any, Any]:  # fmt: skip
     """Long short-term memory over a sequence (Hochreiter & Schmidhuber 1997; Gers et al. 2000 for the forget gate).
 
     i, f, o = σ(W·x + U·h₋ + b) each with its own rows of the weights, g = tanh(W·x + U·h₋ + b);
@@ -232,18 +125,22 @@ def lstm(x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh:
     ----------
     x : (t, n, features). h0, c0 : (n, e), the states before the first step.
     w_ih : (4e, features), w_hh : (4e, e), b_ih, b_hh : (4e,) or None. Rows are in the order i, f, g, o.
+    lengths : (n,) integers, the steps of each sample; None if all have t. What comes after its end is zeros in y, and
+        does not enter into the last states.
+    reverse : read each sample from its last step to its first.
 
     Returns
     -------
-    y : (t, n, e), h of every step. h : (n, e), c : (n, e), the states after the last step.
+    y : (t, n, e), h of every step. h : (n, e), c : (n, e), the states after each sample's last step.
 
     Raises
     ------
-    ValueError : shapes do not fit, or the sequence has no steps.
+    ValueError : shapes or lengths do not fit, or the sequence has no steps.
     """
-    w_hh = asarray(w_hh)
-    y, c, _ = lstm_(x, h0, c0, w_ih, w_hh, *_biases(w_hh, w_hh.shape[0], b_ih, b_hh))
-    return y, y[-1], c[-1]
+    x, w_hh = asarray(x), asarray(w_hh)
+    order = Order(x.shape, lengths, reverse)
+    y, c, _ = lstm_(order.read(x), h0, c0, w_ih, w_hh, *biases(w_hh, w_hh.shape[0], b_ih, b_hh))
+    return order.written(y), order.last(y), order.last(c)
 
 
 # ---------------------------------------------------------------- GRU
@@ -256,13 +153,13 @@ def gru_(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array
     x: (t, n, f), h0: (n, e), w_ih: (3e, f), w_hh: (3e, e), b_ih, b_hh: (3e,)
     -> h of all steps (t, n, e), and r, z, n and m = U_n·h₋ + b_hn of all steps side by side (t, n, 4e).
     """
-    _check(x, h0, w_ih, w_hh, b_ih, b_hh, 3)
-    inputs, recurrent = _inputs(x, w_ih, b_ih, xp), xp.permute_dims(w_hh, (1, 0))
+    check(x, h0, w_ih, w_hh, b_ih, b_hh, 3)
+    inputs, recurrent = products(x, w_ih, b_ih, xp), xp.permute_dims(w_hh, (1, 0))
     h, width = h0, h0.shape[1]
     hs, gates = [], []
     for t in range(x.shape[0]):
         a, b = inputs[t, ...], xp.matmul(h, recurrent) + b_hh
-        both = _sigmoid(a[:, : 2 * width] + b[:, : 2 * width], xp)
+        both = _sigmoid(xp, a[:, : 2 * width] + b[:, : 2 * width])
         z, m = both[:, width:], b[:, 2 * width :]
         new = xp.tanh(a[:, 2 * width :] + both[:, :width] * m)
         h = (1.0 - z) * new + z * h
@@ -274,11 +171,11 @@ def gru_(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array
 def _gru_backward(
     xp: Any, gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array
 ) -> Arrays:
-    parts, extra = _parts(gates, 4), _parts(ggates, 4)
-    dh = 0.0 * h0
+    gate, extra = parts(gates, 4), parts(ggates, 4)
+    dh = xp.zeros_like(h0)
     over_x, over_h = [], []
     for t in range(x.shape[0] - 1, -1, -1):
-        r, z, new, m = (part[t, ...] for part in parts)
+        r, z, new, m = (part[t, ...] for part in gate)
         before = y[t - 1, ...] if t else h0
         dh = gy[t, ...] + dh
         dnew, dz = dh * (1.0 - z) + extra[2][t, ...], dh * (before - new) + extra[1][t, ...]
@@ -289,8 +186,8 @@ def _gru_backward(
         over_h.append(xp.concat([*both, da * r + extra[3][t, ...]], axis=1))
         dh = xp.matmul(over_h[-1], w_hh) + dh * z
     a, b = xp.stack(over_x[::-1], axis=0), xp.stack(over_h[::-1], axis=0)
-    weights = _weight(a, x, xp), _weight(b, _before(y, h0, xp), xp)
-    return _times(a, w_ih, xp), dh, *weights, _total(a, xp), _total(b, xp)
+    weights = weight_sum(a, x, xp), weight_sum(b, earlier(y, h0, xp), xp)
+    return times(a, w_ih, xp), dh, *weights, total(a, xp), total(b, xp)
 
 
 @primitive(promote=True, outputs=6, tensor_rules=True)
@@ -299,8 +196,8 @@ def gru_grad(
 ) -> Arrays:
     """The cotangents of x, h0, w_ih, w_hh, b_ih and b_hh from those of the two outputs of the op `gru`.
 
-    From the last step to the first: ∂h += gy; dn = ∂h·(1 − z), dz = ∂h·(h₋ − n), dr = dn·(1 − n²)·m, dm = dn·(1 − n²)·r,
-    each plus its ggates; ∂h₋ = (dr, dz, dm before their nonlinearities)·W_hh + ∂h·z.
+    From the last step to the first: ∂h += gy; dn = ∂h·(1 − z), dz = ∂h·(h₋ − n), dr = dn·(1 − n²)·m and
+    dm = dn·(1 − n²)·r, each plus its ggates; ∂h₋ = (dr, dz, dm before their nonlinearities)·W_hh + ∂h·z.
     """
     return _gru_backward(xp, gy, ggates, x, h0, w_ih, w_hh, y, gates)
 
@@ -312,13 +209,16 @@ def _gru_grad_rule(
     g: Any, need: tuple[bool, ...], gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array,
     gates: Array,
 ) -> tuple[Any, ...]:  # fmt: skip
-    return _derivative(_gru_backward, g, (gy, ggates, x, h0, w_ih, w_hh, y, gates), need)
+    return derivative(_gru_backward, g, (gy, ggates, x, h0, w_ih, w_hh, y, gates), need)
 
 
 gru_grad.vjp(_gru_grad_rule)
 
 
-def gru(x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> tuple[Any, Any]:
+def gru(
+    x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, *, lengths: Any = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:  # fmt: skip
     """Gated recurrent units over a sequence (Cho et al. 2014), in the form whose reset gate comes after the product.
 
     r, z = σ(W·x + b + U·h₋ + b′) each with its own rows, n = tanh(W·x + b + r·(U·h₋ + b′)); h = (1 − z)·n + z·h₋.
@@ -327,18 +227,22 @@ def gru(x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = Non
     ----------
     x : (t, n, features). h0 : (n, e), the state before the first step.
     w_ih : (3e, features), w_hh : (3e, e), b_ih, b_hh : (3e,) or None. Rows are in the order r, z, n.
+    lengths : (n,) integers, the steps of each sample; None if all have t. What comes after its end is zeros in y, and
+        does not enter into the last states.
+    reverse : read each sample from its last step to its first.
 
     Returns
     -------
-    y : (t, n, e), h of every step. h : (n, e), the state after the last step.
+    y : (t, n, e), h of every step. h : (n, e), the state after each sample's last step.
 
     Raises
     ------
-    ValueError : shapes do not fit, or the sequence has no steps.
+    ValueError : shapes or lengths do not fit, or the sequence has no steps.
     """
-    w_hh = asarray(w_hh)
-    y, _ = gru_(x, h0, w_ih, w_hh, *_biases(w_hh, w_hh.shape[0], b_ih, b_hh))
-    return y, y[-1]
+    x, w_hh = asarray(x), asarray(w_hh)
+    order = Order(x.shape, lengths, reverse)
+    y, _ = gru_(order.read(x), h0, w_ih, w_hh, *biases(w_hh, w_hh.shape[0], b_ih, b_hh))
+    return order.written(y), order.last(y)
 
 
 # ---------------------------------------------------------------- plain
@@ -352,12 +256,12 @@ def rnn_(
 
     x: (t, n, f), h0: (n, e), w_ih: (e, f), w_hh: (e, e), b_ih, b_hh: (e,) -> (t, n, e).
     """
-    _check(x, h0, w_ih, w_hh, b_ih, b_hh, 1)
-    inputs, recurrent = _inputs(x, w_ih, b_ih + b_hh, xp), xp.permute_dims(w_hh, (1, 0))
+    check(x, h0, w_ih, w_hh, b_ih, b_hh, 1)
+    inputs, recurrent = products(x, w_ih, b_ih + b_hh, xp), xp.permute_dims(w_hh, (1, 0))
     h, hs = h0, []
     for t in range(x.shape[0]):
         a = inputs[t, ...] + xp.matmul(h, recurrent)
-        h = xp.tanh(a) if nonlinearity == "tanh" else xp.maximum(a, 0.0 * a)
+        h = xp.tanh(a) if nonlinearity == "tanh" else xp.maximum(a, 0)
         hs.append(h)
     return xp.stack(hs, axis=0)
 
@@ -365,13 +269,13 @@ def rnn_(
 def _rnn_backward(
     xp: Any, gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, nonlinearity: str
 ) -> Arrays:
-    dh, steps = 0.0 * h0, []
+    dh, steps = xp.zeros_like(h0), []
     for t in range(x.shape[0] - 1, -1, -1):
         dh, h = gy[t, ...] + dh, y[t, ...]
         steps.append(dh * (1.0 - h * h) if nonlinearity == "tanh" else xp.where(h > 0.0, dh, 0.0))
         dh = xp.matmul(steps[-1], w_hh)
     a = xp.stack(steps[::-1], axis=0)
-    return _times(a, w_ih, xp), dh, _weight(a, x, xp), _weight(a, _before(y, h0, xp), xp), _total(a, xp)
+    return times(a, w_ih, xp), dh, weight_sum(a, x, xp), weight_sum(a, earlier(y, h0, xp), xp), total(a, xp)
 
 
 @primitive(promote=True, outputs=5, tensor_rules=True)
@@ -402,15 +306,16 @@ def _rnn_grad_rule(
     def run(xp: Any, *inputs: Array) -> Arrays:
         return _rnn_backward(xp, *inputs, nonlinearity)
 
-    return _derivative(run, g, (gy, x, h0, w_ih, w_hh, y), need)
+    return derivative(run, g, (gy, x, h0, w_ih, w_hh, y), need)
 
 
 rnn_grad.vjp(_rnn_grad_rule)
 
 
 def rnn(
-    x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, *, nonlinearity: str = "tanh"
-) -> tuple[Any, Any]:
+    x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, *, nonlinearity: str = "tanh",
+    lengths: Any = None, reverse: bool = False,
+) -> tuple[Any, Any]:  # fmt: skip
     """Plain recurrent network over a sequence (Elman 1990): h = tanh(W·x + b + U·h₋ + b′), or relu of it.
 
     Parameters
@@ -418,17 +323,22 @@ def rnn(
     x : (t, n, features). h0 : (n, e), the state before the first step.
     w_ih : (e, features), w_hh : (e, e), b_ih, b_hh : (e,) or None.
     nonlinearity : "tanh" or "relu".
+    lengths : (n,) integers, the steps of each sample; None if all have t. What comes after its end is zeros in y, and
+        does not enter into the last states.
+    reverse : read each sample from its last step to its first.
 
     Returns
     -------
-    y : (t, n, e), h of every step. h : (n, e), the state after the last step.
+    y : (t, n, e), h of every step. h : (n, e), the state after each sample's last step.
 
     Raises
     ------
-    ValueError : shapes do not fit, the sequence has no steps, or another nonlinearity is given.
+    ValueError : shapes or lengths do not fit, the sequence has no steps, or another nonlinearity is given.
     """
     if nonlinearity not in ("tanh", "relu"):
         raise ValueError(f"rnn: the nonlinearity is 'tanh' or 'relu', not {nonlinearity!r}")
-    w_hh = asarray(w_hh)
-    y = rnn_(x, h0, w_ih, w_hh, *_biases(w_hh, w_hh.shape[0], b_ih, b_hh), nonlinearity=nonlinearity)
-    return y, y[-1]
+    x, w_hh = asarray(x), asarray(w_hh)
+    order = Order(x.shape, lengths, reverse)
+    bias = biases(w_hh, w_hh.shape[0], b_ih, b_hh)
+    y = rnn_(order.read(x), h0, w_ih, w_hh, *bias, nonlinearity=nonlinearity)
+    return order.written(y), order.last(y)

@@ -20,7 +20,7 @@ __all__ = ["NumbaBackend"]
 _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "conv2d": ("conv", guards.conv2d),
     "conv2d_bias": ("conv", guards.conv2d_bias),
-    "conv2d_input_grad": ("conv", guards.conv2d_input_grad),
+    "conv2d_input_grad": ("conv_input", guards.conv2d_input_grad),
     "conv2d_weight_grad": ("conv", guards.conv2d_weight_grad),
     "max_pool2d": ("pool", guards.max_pool2d),
     "max_pool2d_unpool": ("pool", guards.max_pool2d_unpool),

@@ -1,14 +1,13 @@
-"""Two-dimensional convolution and its two gradients, as implicit matrix products of register tiles (`tile.py`).
+"""Two-dimensional convolution and its weight gradient, as implicit matrix products of register tiles (`tile.py`).
 
 With m a pixel of the output, k = (ky, kx, channel) a place in the window, and byte offsets of both in the image,
 
     forward          out[m, o]  = bias[o] + Σₖ x[pixel m + place k] · w[k, o]
     weight gradient  dw[k, o]   = Σₘ x[place k + pixel m] · g[m, o]
-    input gradient   dcol[m, k] = Σₒ g[m, o] · w[o, k], added to dx[pixel m + place k]
 
-so the image is read where it lies (padded by a copy if there is padding). Images are channels-last in memory. Work is cut by
-shape alone: the forward by blocks of output pixels, the input gradient by images (and channels, where images are few),
-the weight gradient by spans of pixels, whose sums are added in order.
+so the image is read where it lies (padded by a copy if there is padding). Images are channels-last in memory. Work is
+cut by shape alone: the forward into blocks of output pixels, the weight gradient into spans of them, whose sums are
+added in order. The input gradient is in `conv_input.py`.
 """
 
 from __future__ import annotations
@@ -26,11 +25,10 @@ Array = Any
 Pair = tuple[int, int]
 
 DEPTH = 512  # steps of one product: as many rows of B as stay in the first-level cache
-SCRATCH = 1 << 18  # bytes of `dcol` at a time: it stays in the second-level cache
 
 
 @lru_cache(maxsize=1024)
-def _geometry(
+def geometry(
     x_shape: tuple[int, ...], w_shape: tuple[int, ...], out_size: Pair, stride: Pair, padding: Pair, dilation: Pair,
     groups: int, itemsize: int,
 ) -> tuple[Array, Array]:  # fmt: skip
@@ -54,7 +52,7 @@ def _geometry(
 
 
 @jit
-def _find_pixels(rows: Array, start: int, stop: int, geo: Array) -> None:
+def find_pixels(rows: Array, start: int, stop: int, geo: Array) -> None:
     """Offsets of output pixels start..stop-1 in the (padded) images, the last repeated to fill a tile."""
     per_image, width = geo[1], geo[2]
     image, rest = divmod(start, per_image)
@@ -101,19 +99,23 @@ def _copy_tile(a: Array, at: int, lda: int, b: Array, bt: int, ldb: int, rows: i
 
 
 @jit
-def _forward_pixels(
+def multiply(
     x: Array,
     steps: Array,
     w: Array,
     bias: Array,
     out: Array,
     rows: Array,
+    limits: Array,
     corner: Array,
     start: int,
     stop: int,
     geo: Array,
 ) -> None:
-    """Output pixels start..stop-1. `corner` stands in for tiles that reach over an edge of the output."""
+    """Output pixels start..stop-1, where tile i sums over the places limits[2·i] <= k < limits[2·i + 1] alone.
+
+    `corner` stands in for tiles that reach over an edge of the output.
+    """
     size, depth, o, per_group, nr = x.itemsize, geo[6], geo[7], geo[9], geo[11]
     panels = (per_group + nr - 1) // nr
     for panel in range(geo[8] * panels):
@@ -122,6 +124,11 @@ def _forward_pixels(
         column = group * per_group + first
         for k in range(0, depth, DEPTH):
             for m in range(start, stop, ROWS):
+                tile = (m - start) // ROWS
+                begin = max(k, limits[2 * tile])
+                count = min(k + DEPTH, limits[2 * tile + 1]) - begin
+                if k and count <= 0:
+                    continue
                 cell = m * o + column
                 height = min(ROWS, stop - m)
                 inside = height == ROWS and cols == nr
@@ -137,8 +144,8 @@ def _forward_pixels(
                     initial, ldi = bias.ctypes.data + panel * nr * size, 0
                 fma_tile(
                     x, x.ctypes.data + group * geo[10] * size, rows.ctypes.data + (m - start) * 8,
-                    steps.ctypes.data + k * 8, w.ctypes.data + (panel * depth + k) * nr * size, nr * size,
-                    initial, ldi, c, ldc, min(DEPTH, depth - k),
+                    steps.ctypes.data + begin * 8, w.ctypes.data + (panel * depth + begin) * nr * size, nr * size,
+                    initial, ldi, c, ldc, count,
                 )  # fmt: skip
                 if not inside:
                     _copy_tile(corner, 0, nr, out, cell, o, height, cols)
@@ -152,11 +159,13 @@ def _forward_block(
     stop = min(start + length, geo[0])
     rows = np.empty(length + ROWS, np.int64)
     corner = np.zeros(ROWS * geo[11], x.dtype)
-    _find_pixels(rows, start, stop, geo)
-    _forward_pixels(x, steps, w, bias, out, rows, corner, start, stop, geo)
+    limits = np.empty(2 * (length // ROWS), np.int64)
+    limits[0::2], limits[1::2] = 0, geo[6]
+    find_pixels(rows, start, stop, geo)
+    multiply(x, steps, w, bias, out, rows, limits, corner, start, stop, geo)
 
 
-def _out_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
+def out_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
     h, w = ((size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1))
     return h, w
 
@@ -167,8 +176,8 @@ def conv2d_bias(
     """x: (n, c, h, w), weight: (o, c/groups, kh, kw), bias: (o,) or (0,) -> (n, o, oh, ow)."""
     n, _, h, w = x.shape
     o, per_group, kh, kw = weight.shape
-    size = _out_size((h, w), (kh, kw), stride, padding, dilation)
-    geo, steps = _geometry(x.shape, weight.shape, size, stride, padding, dilation, groups, x.itemsize)
+    size = out_size((h, w), (kh, kw), stride, padding, dilation)
+    geo, steps = geometry(x.shape, weight.shape, size, stride, padding, dilation, groups, x.itemsize)
     out = empty_images(n, o, *size, x.dtype)
     nr = tile_width(x.itemsize)
     panels = -(-(o // groups) // nr) * groups
@@ -205,7 +214,7 @@ def _weight_sums(
     ldc = panels * nr * size
     for m in range(start, stop, SPAN):
         count = min(SPAN, stop - m)
-        _find_pixels(rows, m, m + count, geo)
+        find_pixels(rows, m, m + count, geo)
         for panel in range(groups * panels):
             group, column = panel // panels, panel % panels * nr
             cols = min(nr, per_group - column)
@@ -263,7 +272,7 @@ def conv2d_weight_grad(
     o, oh, ow = gy.shape[1:]
     per_group = c // groups
     shape = (o, per_group, *kernel_size)
-    geo, steps = _geometry(x.shape, shape, (oh, ow), stride, padding, dilation, groups, x.itemsize)
+    geo, steps = geometry(x.shape, shape, (oh, ow), stride, padding, dilation, groups, x.itemsize)
     nr = tile_width(x.itemsize)
     width = -(-(o // groups) // nr) * nr
     pixels = n * oh * ow
@@ -274,123 +283,3 @@ def conv2d_weight_grad(
     dw = np.empty(shape, x.dtype)
     _weight_row(groups * per_group * kernel_size[0] * kernel_size[1], partial, dw, spans, width, steps.size, geo)
     return dw
-
-
-# ---------------------------------------------------------- input gradient
-
-
-@kernel
-def _pack_transposed(w: Floats, packed: Floats, geo: Ints, channels: int, width: int, block: int) -> None:
-    """The weights of one block of input channels as panels of (o, k), k = (ky, kx, channel in the block)."""
-    per_group, per_group_in, nr, places = geo[9], geo[10], geo[11], geo[12]
-    blocks = per_group_in // channels
-    group, first = block // blocks, block % blocks * channels
-    base = block * width * per_group
-    for o in range(per_group):
-        row = ((group * per_group + o) * per_group_in + first) * places
-        for q in range(width):
-            place, c = divmod(q, channels)
-            value = w[row + c * places + place] if place < places else w[row] * 0
-            packed[base + (q // nr * per_group + o) * nr + q % nr] = value
-
-
-@jit
-def _scatter(
-    dx: Array, col: Array, base: int, start: int, stop: int, first: int, channels: int, width: int, geo: Array
-) -> None:
-    """Add rows of `dcol`, those of output pixels start..stop-1, to the input's pixels."""
-    per_image, ow, kh, kw, h, w = geo[1], geo[2], geo[13], geo[14], geo[15], geo[16]
-    total = geo[8] * geo[10]
-    for m in range(start, stop):
-        image, pixel = divmod(m, per_image)
-        oy, ox = divmod(pixel, ow)
-        y0, x0 = oy * geo[17] - geo[19], ox * geo[18] - geo[20]
-        whole = channels == total and geo[22] == 1 and x0 >= 0 and x0 + kw <= w
-        for ky in range(kh):
-            y = y0 + ky * geo[21]
-            if y < 0 or y >= h:
-                continue
-            source = (m - base) * width + ky * kw * channels
-            target = (image * h + y) * w * total + first
-            if whole:
-                target += x0 * total
-                for j in range(kw * channels):
-                    dx[target + j] += col[source + j]
-                continue
-            for kx in range(kw):
-                x = x0 + kx * geo[22]
-                if x >= 0 and x < w:
-                    for j in range(channels):
-                        dx[target + x * total + j] += col[source + kx * channels + j]
-
-
-@jit
-def _input_pixels(
-    g: Array, w: Array, dx: Array, col: Array, rows: Array, steps: Array, zero: Array, block: int, first: int,
-    channels: int, width: int, start: int, stop: int, geo: Array,
-) -> None:  # fmt: skip
-    """The input gradient's part from output pixels start..stop-1, for one block of channels."""
-    size, o, per_group, nr = g.itemsize, geo[7], geo[9], geo[11]
-    group = first // geo[10]
-    length = rows.size
-    for m in range(start, stop, length):
-        count = min(length, stop - m)
-        for r in range(length):
-            rows[r] = ((m + min(r, count - 1)) * o + group * per_group) * size
-        for panel in range(width // nr):
-            for r in range(0, count, ROWS):
-                fma_tile(
-                    g, g.ctypes.data, rows.ctypes.data + r * 8, steps.ctypes.data,
-                    w.ctypes.data + (block * width + panel * nr) * per_group * size, nr * size,
-                    zero.ctypes.data, 0, col.ctypes.data + (r * width + panel * nr) * size, width * size, per_group,
-                )  # fmt: skip
-        _scatter(dx, col, m, m, m + count, first, channels, width, geo)
-
-
-@kernel
-def _input_task(
-    g: Floats, w: Floats, dx: Floats, geo: Ints, channels: int, width: int, images: int, blocks: int, task: int
-) -> None:
-    """Some images and one block of input channels: nobody else writes there."""
-    size, per_group = g.itemsize, geo[9]
-    block, per_image = task % blocks, geo[1]
-    total = geo[8] * geo[10]
-    begin = task // blocks * images
-    end = min(begin + images, geo[0] // per_image)
-    first = block * channels
-    for pixel in range(begin * geo[15] * geo[16], end * geo[15] * geo[16]):
-        for c in range(channels):
-            dx[pixel * total + first + c] = 0
-    length = max(1, min(SCRATCH // (width * size * ROWS), ((end - begin) * per_image + ROWS - 1) // ROWS)) * ROWS
-    rows = np.empty(length, np.int64)
-    col = np.empty(length * width, g.dtype)
-    zero = np.zeros(geo[11], g.dtype)
-    steps = np.arange(per_group) * size
-    _input_pixels(
-        g, w, dx, col, rows, steps, zero, block, first, channels, width, begin * per_image, end * per_image, geo
-    )
-
-
-def conv2d_input_grad(
-    gy: Array, weight: Array, *, input_size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
-) -> Array:
-    """gy: (n, o, oh, ow), weight: (o, c/groups, kh, kw) -> (n, c, *input_size)."""
-    n, o, oh, ow = gy.shape
-    _, per_group, kh, kw = weight.shape
-    c = per_group * groups
-    geo, _ = _geometry(
-        (n, c, *input_size), weight.shape, (oh, ow), stride, padding, dilation, groups, gy.itemsize
-    )  # fmt: skip
-    images = max(1, 96 // (oh * ow))
-    channels = per_group
-    while -(-n // images) * (c // channels) < 8 and channels % 32 == 0:
-        channels //= 2
-    nr = tile_width(gy.itemsize)
-    width = -(-kh * kw * channels // nr) * nr
-    blocks = c // channels
-    packed = np.empty(blocks * width * (o // groups), gy.dtype)
-    _pack_transposed(blocks, ready(weight), packed, geo, channels, width)
-    dx = empty_images(n, c, *input_size, gy.dtype)
-    tasks = -(-n // images) * blocks
-    _input_task(tasks, channels_last(gy), packed, channels_last(dx), geo, channels, width, images, blocks)
-    return dx

@@ -19,14 +19,18 @@ SMALL = 2048
 
 @kernel
 def _relu_span(x: Floats, out: Floats, span: int) -> None:
+    zero = x.dtype.type(0)
     for i in range(span * SPAN, min((span + 1) * SPAN, x.size)):
-        out[i] = 0 if x[i] <= 0 else x[i]
+        v = x[i]
+        out[i] = zero if v <= zero else v
 
 
 @kernel
 def _relu_grad_span(u: Floats, y: Floats, out: Floats, span: int) -> None:
+    zero = y.dtype.type(0)
     for i in range(span * SPAN, min((span + 1) * SPAN, y.size)):
-        out[i] = 0 if y[i] <= 0 else u[i]
+        v = u[i]  # read whatever y is: a load under a condition is a branch
+        out[i] = zero if y[i] <= zero else v
 
 
 def relu(x: Array) -> Array:

@@ -59,9 +59,9 @@ def _max_row(x: Floats, out: Floats, geo: Ints, c: int, row: int) -> None:
             for k in range(c):
                 u, v = x[a + k], x[b + k]
                 s, t = x[a + below + k], x[b + below + k]
-                u = u if u >= v or u != u else v
-                s = s if s >= t or s != s else t
-                out[target + k] = u if u >= s or u != u else s
+                u = u if (u >= v) | (u != u) else v
+                s = s if (s >= t) | (s != s) else t
+                out[target + k] = u if (u >= s) | (u != u) else s
             continue
         for k in range(c):
             out[target + k] = -np.inf
@@ -70,7 +70,7 @@ def _max_row(x: Floats, out: Floats, geo: Ints, c: int, row: int) -> None:
                 a = ((image * h + y0 + i * geo[10]) * w + x0 + j * geo[11]) * c
                 for k in range(c):
                     v, u = x[a + k], out[target + k]
-                    out[target + k] = u if u >= v or u != u else v
+                    out[target + k] = u if (u >= v) | (u != u) else v
 
 
 @jit
@@ -91,7 +91,7 @@ def _find_first(x: Floats, best: Floats, where: Any, base: int, geo: Ints, c: in
                 continue
             for k in range(c):
                 v, u = x[a + k], best[k]
-                keep = u >= v or u != u
+                keep = (u >= v) | (u != u)
                 best[k] = u if keep else v
                 where[k] = where[k] if keep else tap
 
@@ -99,25 +99,25 @@ def _find_first(x: Floats, best: Floats, where: Any, base: int, geo: Ints, c: in
 @jit
 def _unpool_two(g: Floats, x: Floats, dx: Floats, a: int, width: int, target: int, c: int) -> None:
     """A window of 2 × 2 that shares no pixel with another: write all four."""
-    b, d, e = a + c, a + width, a + width + c
+    b, d, e, zero = a + c, a + width, a + width + c, x.dtype.type(0)
     for k in range(c):
         p, q, r, s = x[a + k], x[b + k], x[d + k], x[e + k]
-        left, lower_left = p >= q or p != p, r >= s or r != r
+        left, lower_left = (p >= q) | (p != p), (r >= s) | (r != r)
         u = p if left else q
         v = r if lower_left else s
-        upper = u >= v or u != u
+        upper = (u >= v) | (u != u)
         value = g[target + k]
-        dx[a + k] = value if upper and left else 0
-        dx[b + k] = value if upper and not left else 0
-        dx[d + k] = value if lower_left and not upper else 0
-        dx[e + k] = 0 if upper or lower_left else value
+        dx[a + k] = value if upper & left else zero
+        dx[b + k] = value if upper & (not left) else zero
+        dx[d + k] = value if lower_left & (not upper) else zero
+        dx[e + k] = zero if upper | lower_left else value
 
 
 @jit
 def _unpool_window(
     g: Floats, dx: Floats, where: Any, base: int, target: int, geo: Ints, c: int, oy: int, ox: int
 ) -> None:
-    w = geo[1]
+    w, zero = geo[1], g.dtype.type(0)
     y0, top, bottom = _bounds(oy, geo[0], geo[4], geo[6], geo[8], geo[10])
     x0, left, right = _bounds(ox, w, geo[5], geo[7], geo[9], geo[11])
     for i in range(top, bottom):
@@ -125,7 +125,8 @@ def _unpool_window(
             a = base + ((y0 + i * geo[10]) * w + x0 + j * geo[11]) * c
             tap = np.int32(i * geo[5] + j)
             for k in range(c):
-                dx[a + k] += g[target + k] if where[k] == tap else 0
+                value = g[target + k]
+                dx[a + k] += value if where[k] == tap else zero
 
 
 @kernel
