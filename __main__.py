@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         "PULLBACK_DATA, the cache, or the network, and without all three the digits are used",
     )
     demo.add_argument("--backend", help="numpy, numba, cupy or another; the current one by default (see info)")
-    demo.add_argument("--epochs", type=_positive, help="passes over the data; by default 20 for digits, else 5")
+    demo.add_argument("--epochs", type=_positive, help="passes over the data; by default 25 for digits, else 5")
     demo.add_argument("--seed", type=_natural, default=0, help="of weights and shuffling (default 0)")
     demo.add_argument("--out", default="pullback-demo", metavar="DIR", help="where to save (default %(default)s)")
     demo.set_defaults(run=_demo)

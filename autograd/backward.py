@@ -201,7 +201,9 @@ class _Run:
                 changed = hook(t)
                 if changed is not None:
                     if tuple(changed.shape) != tuple(t.shape):
-                        raise ValueError(f"a hook on {node.name} changed the gradient's shape {t.shape} to {changed.shape}")
+                        raise ValueError(
+                            f"a hook on {node.name} changed the gradient's shape {t.shape} to {changed.shape}"
+                        )
                     t = changed
             return t if self.create_graph else t._value
         finally:
@@ -236,18 +238,20 @@ def _sum_to(node: Node, g: Any, shape: tuple[int, ...]) -> Any:
     from .ops.reduce import sum_
 
     if g.ndim < len(shape):
-        raise GraphError(f"the rule of {node.name} gave a cotangent of shape {tuple(g.shape)} for an input of shape {shape}")
+        raise GraphError(
+            f"the rule of {node.name} gave a cotangent of shape {tuple(g.shape)} for an input of shape {shape}"
+        )
     extra = g.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(
-        i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1
-    )
+    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1)
     g = sum_(g, axis=axes, keepdims=True)
     if extra:
         from .ops.shape import reshape
 
         g = reshape(g, shape=g.shape[extra:])
     if tuple(g.shape) != shape:
-        raise GraphError(f"the rule of {node.name} gave a cotangent of shape {tuple(g.shape)} for an input of shape {shape}")
+        raise GraphError(
+            f"the rule of {node.name} gave a cotangent of shape {tuple(g.shape)} for an input of shape {shape}"
+        )
     return g
 
 

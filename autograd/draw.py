@@ -24,14 +24,14 @@ def _nodes(tensor: Tensor) -> list[Node]:
 
 
 def graph_dot(tensor: Tensor) -> str:
-    """The graph of a tensor in Graphviz's DOT language; arrows point from inputs to results.
+    r"""The graph of a tensor in Graphviz's DOT language; arrows point from inputs to results.
 
     >>> import pullback as pb
     >>> x = pb.tensor(2.0, requires_grad=True)
     >>> print(pb.graph_dot(x * x))
     digraph {
-      n0 [label="multiply\\n()", shape=box];
-      n1 [label="leaf\\n()", shape=ellipse];
+      n0 [label="multiply\n()", shape=box];
+      n1 [label="leaf\n()", shape=ellipse];
       n1 -> n0;
       n1 -> n0;
     }

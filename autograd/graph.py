@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 clock = count(1).__next__
 
 
-
 class _Assignments:
     """When any parameter was last assigned to: nodes younger than that cannot hold a stale residual."""
 

@@ -225,9 +225,8 @@ class Tensor(TensorMethods, ShapeMethods):
         """
         from .ops.transfer import transfer
 
-        if backend is not None and not isinstance(backend, str | Backend):
-            backend, dtype = None, backend
-        elif isinstance(backend, str) and dtype is None and backend in _DTYPE_NAMES:
+        named = isinstance(backend, str) and dtype is None and backend in _DTYPE_NAMES
+        if named or not isinstance(backend, str | Backend | None):
             backend, dtype = None, backend
         out = self if backend is None else transfer(self, get_backend(backend))
         return out if dtype is None else out.astype(dtype)
@@ -253,7 +252,9 @@ class Tensor(TensorMethods, ShapeMethods):
         if copy is not True and ours and (not self.backend.host or _writeable(value)):
             return value.__dlpack__(**kwargs)
         if copy is False:
-            raise BufferError("a tensor that requires a gradient, or is read-only, exports a copy only: drop copy=False")
+            raise BufferError(
+                "a tensor that requires a gradient, or is read-only, exports a copy only: drop copy=False"
+            )
         return self.backend.xp.asarray(value, copy=True).__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> tuple[int, int]:

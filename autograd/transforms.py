@@ -32,7 +32,9 @@ def seed(out: Tensor, gradient: Any, as_tensor: bool) -> Any:
         gradient = np.ones(out.shape, out.dtype)
     g = gradient if isinstance(gradient, Tensor) else Tensor(gradient, backend=out.backend)
     if g.backend is not out.backend:
-        raise ValueError(f"the gradient lives on {g.backend.name!r}, the tensor on {out.backend.name!r}; move it with .to()")
+        raise ValueError(
+            f"the gradient lives on {g.backend.name!r}, the tensor on {out.backend.name!r}; move it with .to()"
+        )
     if g.shape != out.shape:
         raise ValueError(f"the gradient has shape {g.shape}, the tensor {out.shape}; they must be equal")
     g = g.astype(out.dtype)
@@ -73,7 +75,9 @@ def gradients(
             raise GraphError(f"input {i} (shape {x.shape}) does not require a gradient")
         nodes.append(x._node)
     roots = [
-        (out._node, seed(out, g, create_graph)) for out, g in zip(outs, cotangents, strict=True) if out._node is not None
+        (out._node, seed(out, g, create_graph))
+        for out, g in zip(outs, cotangents, strict=True)
+        if out._node is not None
     ]
     found = sweep(roots, nodes, create_graph=create_graph, retain_graph=retain_graph) if roots else {}
     results: list[Tensor | None] = []
@@ -218,7 +222,9 @@ def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[
         raise ValueError(f"jvp: {len(primals)} primals need as many tangents, got {len(tangents)}")
     out, inputs = _traced(fn, tuple(range(len(primals))), tuple(primals), {}, "jvp")
     outs = out if isinstance(out, tuple) else (out,)
-    directions = [t if isinstance(t, Tensor) else Tensor(t, backend=x.backend) for t, x in zip(tangents, inputs, strict=True)]
+    directions = [
+        t if isinstance(t, Tensor) else Tensor(t, backend=x.backend) for t, x in zip(tangents, inputs, strict=True)
+    ]
     for i, (t, x) in enumerate(zip(directions, inputs, strict=True)):
         if t.shape != x.shape:
             raise ValueError(f"jvp: tangent {i} has shape {t.shape}, its primal {x.shape}")
@@ -226,11 +232,13 @@ def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[
     with enable_grad():
         dummies = [ops.zeros_like(y.detach()).requires_grad_() for y in outs]
         pulled = gradients(outs, inputs, dummies, create_graph=True)
-        connected = [(p, t.astype(p.dtype)) for p, t in zip(pulled, directions, strict=True) if p is not None and p._node is not None]
+        connected = [
+            (p, t.astype(p.dtype))
+            for p, t in zip(pulled, directions, strict=True)
+            if p is not None and p._node is not None
+        ]
         if connected:
-            pushed = gradients(
-                [p for p, _ in connected], dummies, [t for _, t in connected], create_graph=recording
-            )
+            pushed = gradients([p for p, _ in connected], dummies, [t for _, t in connected], create_graph=recording)
         else:
             pushed = tuple(ops.zeros_like(y.detach()) for y in outs)
     if not recording:
@@ -293,7 +301,11 @@ def hvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     _check_scalar(out)
     with enable_grad():
         first = gradients(out, inputs, create_graph=True)
-        pairs = [(g, v if isinstance(v, Tensor) else Tensor(v, backend=g.backend)) for g, v in zip(first, tangents, strict=True) if g is not None and g._node is not None]
+        pairs = [
+            (g, v if isinstance(v, Tensor) else Tensor(v, backend=g.backend))
+            for g, v in zip(first, tangents, strict=True)
+            if g is not None and g._node is not None
+        ]
         if not pairs:
             return tuple(ops.zeros_like(x.detach()) for x in inputs)
         return gradients([g for g, _ in pairs], inputs, [v for _, v in pairs], create_graph=recording)

@@ -25,7 +25,8 @@ Array = Any
 DTYPES = tuple(
     np.dtype(name)
     for name in (
-        "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
+        "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+        "float16", "float32", "float64",
     )
 )  # fmt: skip
 FLOATING = frozenset(dtype for dtype in DTYPES if dtype.kind == "f")

@@ -20,8 +20,8 @@ can_cast ceil clip concat copysign cos cosh count_nonzero cumulative_prod cumula
 empty empty_like equal exp expand_dims expm1 eye finfo flip floor floor_divide from_dlpack full full_like
 greater greater_equal hypot iinfo isdtype isfinite isinf isnan less less_equal linspace
 log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul matrix_transpose max maximum mean
-meshgrid min minimum moveaxis multiply negative nextafter nonzero not_equal ones ones_like permute_dims positive pow prod
-real reciprocal remainder repeat reshape result_type roll round searchsorted sign signbit sin sinh sort sqrt square
+meshgrid min minimum moveaxis multiply negative nextafter nonzero not_equal ones ones_like permute_dims positive pow
+prod real reciprocal remainder repeat reshape result_type roll round searchsorted sign signbit sin sinh sort sqrt square
 squeeze stack std subtract sum take take_along_axis tan tanh tensordot tile tril triu trunc unique_values unstack var
 vecdot where zeros zeros_like
 bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64
@@ -58,4 +58,4 @@ class Namespace:
         return bound
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"the backend's namespace has no {name!r}: not in the array API standard 2024.12 nor an extra")
+        raise AttributeError(f"the backend's namespace has no {name!r}: neither array API 2024.12 nor an extra")

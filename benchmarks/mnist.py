@@ -50,8 +50,8 @@ def run_pullback(backend: str, seed: int, epochs: int) -> dict[str, float]:
 
 def run_torch(seed: int, epochs: int) -> dict[str, float]:
     import torch
-    from peers.torch_ import cnn
 
+    from peers.torch_ import cnn
     from pullback.data import load_mnist
 
     torch.manual_seed(seed)
@@ -99,7 +99,8 @@ def main() -> None:
         accuracies = [row["accuracy"] for row in rows]
         seconds = statistics.median(row["seconds"] for row in rows)
         print(
-            f"{peer}: mean accuracy {statistics.mean(accuracies):.4f}, lowest {min(accuracies):.4f}, median {seconds:.0f} s"
+            f"{peer}: mean accuracy {statistics.mean(accuracies):.4f}, lowest {min(accuracies):.4f}, "
+            f"median {seconds:.0f} s"
         )
 
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pullback as pb
 import torch
+
+import pullback as pb
 
 
 def chains(leaf: Callable[[Any], Any], ones: Any) -> dict[str, Callable[[], None]]:

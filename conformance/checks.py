@@ -17,7 +17,7 @@ Check = Callable[[OpCase, Backend], None]
 CHECKS: dict[str, Check] = {}
 
 
-class NotApplicable(Exception):
+class NotApplicableError(Exception):
     """This check says nothing about this row."""
 
 
@@ -83,7 +83,9 @@ def forward(case: OpCase, backend: Backend) -> None:
     arrays = case.sample()
     before = [a.copy() for a in arrays]
     _compare(case, backend, arrays, "forward")
-    assert all(np.array_equal(a, b, equal_nan=_is_float(a)) for a, b in zip(arrays, before, strict=True)), "an input was written to"
+    assert all(np.array_equal(a, b, equal_nan=_is_float(a)) for a, b in zip(arrays, before, strict=True)), (
+        "an input was written to"
+    )
 
 
 @check
@@ -91,7 +93,7 @@ def float32(case: OpCase, backend: Backend) -> None:
     """Float32 values and gradients agree with float64's, and stay float32."""
     arrays = case.sample()
     if not any(map(_is_float, arrays)):
-        raise NotApplicable
+        raise NotApplicableError
     narrow = [a.astype(np.float32) if _is_float(a) else a for a in arrays]
     wide = [a.astype(np.float64) if _is_float(a) else a for a in narrow]
     low, high = _outputs(case, _tensors(narrow, backend)), _outputs(case, _tensors(wide, backend))
@@ -100,7 +102,9 @@ def float32(case: OpCase, backend: Backend) -> None:
             assert a.dtype == np.float32 or case.params.get("dtype"), f"output {i} became {a.dtype}"
         _close(a, b.numpy(), case.rtol32, case.atol32, f"float32 forward, output {i}")
     if case.orders:
-        pairs = zip(_gradients(case, backend, narrow, "float32"), _gradients(case, backend, wide, "float64"), strict=True)
+        pairs = zip(
+            _gradients(case, backend, narrow, "float32"), _gradients(case, backend, wide, "float64"), strict=True
+        )
         for i, (a, b) in enumerate(pairs):
             assert a.dtype == np.float32, f"gradient {i} became {a.dtype}"
             _close(a, b.numpy(), case.rtol32 * 5, case.atol32 * 5, f"float32 gradient {i}")
@@ -126,13 +130,17 @@ def second(case: OpCase, backend: Backend) -> None:
 
 def _needs(case: OpCase, order: int) -> None:
     if case.orders < order:
-        raise NotApplicable
+        raise NotApplicableError
 
 
 def _variants(case: OpCase) -> Iterator[tuple[str, list[NumpyArray]]]:
     rng = case.rng()
     n = len(case.inputs)
-    shapes: list[tuple[str, list[tuple[int, ...]]]] = [("0-d", [()] * n), ("empty", [(0, 3)] * n), ("vector", [(5,)] * n)]
+    shapes: list[tuple[str, list[tuple[int, ...]]]] = [
+        ("0-d", [()] * n),
+        ("empty", [(0, 3)] * n),
+        ("vector", [(5,)] * n),
+    ]
     if n > 1:
         shapes.append(("broadcast", [(3, 1), (1, 4), (4,)][:n] if n <= 3 else [(3, 1)] * n))
         shapes.append(("0-d with 2-d", [(), *[(2, 3)] * (n - 1)]))
@@ -146,7 +154,7 @@ def _variants(case: OpCase) -> Iterator[tuple[str, list[NumpyArray]]]:
 def shapes(case: OpCase, backend: Backend) -> None:
     """Elementwise ops: 0-d, empty and broadcast inputs, values and first-order gradients."""
     if not case.op.elementwise or not all(d.elastic for d in case.inputs):
-        raise NotApplicable
+        raise NotApplicableError
     for name, arrays in _variants(case):
         _compare(case, backend, arrays, name)
         if case.orders and any(map(_is_float, arrays)):
@@ -177,10 +185,14 @@ def _every_other(a: NumpyArray) -> NumpyArray:
     return view
 
 
+def _reversed(a: NumpyArray) -> NumpyArray:
+    return np.ascontiguousarray(np.flip(a))[tuple(slice(None, None, -1) for _ in a.shape)].view()
+
+
 _LAYOUTS: dict[str, Callable[[NumpyArray], NumpyArray]] = {
     "transposed": lambda a: np.ascontiguousarray(a.T).T.view() if a.ndim else a.copy(),
     "strided": lambda a: _every_other(a) if a.ndim else a.copy(),
-    "reversed": lambda a: np.ascontiguousarray(np.flip(a))[tuple(slice(None, None, -1) for _ in a.shape)].view() if a.ndim else a.copy(),
+    "reversed": lambda a: _reversed(a) if a.ndim else a.copy(),
     "read-only": lambda a: a.copy(),
 }  # fmt: skip
 
@@ -190,14 +202,16 @@ def numpy_agrees(case: OpCase, backend: Backend) -> None:
     """Float32 values and gradients agree with the NumPy backend's."""
     reference = get_backend("numpy")
     if backend is reference:
-        raise NotApplicable
+        raise NotApplicableError
     arrays = [a.astype(np.float32) if _is_float(a) else a for a in case.sample()]
     pairs = zip(_outputs(case, _tensors(arrays, backend)), _outputs(case, _tensors(arrays, reference)), strict=True)
     for i, (a, b) in enumerate(pairs):
         assert a.dtype == b.dtype, f"output {i} is {a.dtype}, NumPy gives {b.dtype}"
         _close(a, b.numpy(), case.rtol32, case.atol32, f"against numpy, output {i}")
     if case.orders:
-        both = zip(_gradients(case, backend, arrays, "float32"), _gradients(case, reference, arrays, "float32"), strict=True)
+        both = zip(
+            _gradients(case, backend, arrays, "float32"), _gradients(case, reference, arrays, "float32"), strict=True
+        )
         for i, (a, b) in enumerate(both):
             _close(a, b.numpy(), case.rtol32 * 5, case.atol32 * 5, f"against numpy, gradient {i}")
 
@@ -206,7 +220,7 @@ def numpy_agrees(case: OpCase, backend: Backend) -> None:
 def edges(case: OpCase, backend: Backend) -> None:
     """The declared answers at special points, in float64 and float32."""
     if not case.edges:
-        raise NotApplicable
+        raise NotApplicableError
     for k, edge in enumerate(case.edges):
         arrays = [np.asarray(v, np.float64 if np.asarray(v).dtype.kind == "f" else None) for v in edge.inputs]
         for dtype in ("float64", "float32"):

@@ -11,7 +11,7 @@ from typing import TextIO
 from ..backends import Backend, backend, get_backend
 from .case import OpCase
 from .cases import families
-from .checks import CHECKS, NotApplicable
+from .checks import CHECKS, NotApplicableError
 
 
 @dataclass
@@ -34,7 +34,7 @@ def run_check(name: str, case: OpCase, chosen: Backend) -> bool:
     try:
         with backend(chosen):
             CHECKS[name](case, chosen)
-    except NotApplicable:
+    except NotApplicableError:
         return False
     return True
 

@@ -46,7 +46,7 @@ __all__ = [
     "binary_cross_entropy_with_logits", "conv2d", "cosine_similarity", "cross_entropy", "dropout", "dropout2d",
     "elu", "embedding", "flatten", "gelu", "group_norm", "huber_loss", "kl_div", "l1_loss", "layer_norm",
     "leaky_relu", "linear", "log_softmax", "logsigmoid", "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize",
-    "one_hot", "pad", "prelu", "relu", "rms_norm", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax",
+    "one_hot", "pad", "prelu", "relu", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax",
     "softmin", "softplus", "softsign", "tanh", "unflatten",
 ]  # fmt: skip
 
@@ -329,6 +329,22 @@ def dropout2d(
     lead = input.ndim - 2
     ones = ops.ones((*input.shape[:lead], 1, 1), dtype=input.dtype, backend=input.backend)
     return input * ops.dropout(ones, _key(generator), p=p)
+
+
+def scaled_dot_product_attention(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
+    scale: float | None = None, enable_gqa: bool = False, *, generator: Any = None,
+) -> Tensor:  # fmt: skip
+    """softmax(scale·q·kᵀ + mask)·v: (…, L, d), (…, S, d), (…, S, e) -> (…, L, e). Vaswani et al. 2017.
+
+    A mask holds bools that say which keys take part, or floats that are added. With enable_gqa the queries may have
+    several times as many heads (axis −3) as keys and values. See `pb.scaled_dot_product_attention`.
+    """
+    if enable_gqa:
+        key, value = (ops.repeat_interleave(x, query.shape[-3] // x.shape[-3], axis=-3) for x in (key, value))
+    return ops.scaled_dot_product_attention(
+        query, key, value, attn_mask, dropout=dropout_p, is_causal=is_causal, scale=scale, generator=generator
+    )
 
 
 def _key(generator: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import array_api_strict
 import numpy as np
+
 from pullback.backends import Backend, Namespace
 
 API_VERSION = "2024.12"

@@ -8,8 +8,9 @@ import warnings
 from typing import Any
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback.backends import (
     Backend,
     BackendError,

@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback import nn
 from pullback.__main__ import main
 from pullback.train import demo

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import cupy_on_host
 import numpy as np
+import pytest
+
+import cupy_on_host
 import pullback
 import pullback as pb
-import pytest
 from pullback.backends import Backend
 from pullback.conformance.case import OpCase
 from pullback.conformance.cases import all_cases

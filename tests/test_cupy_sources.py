@@ -16,8 +16,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pullback
 import pytest
+
+import pullback
 from pullback.conformance.cases import all_primitives
 
 FOLDER = Path(pullback.__file__).parent / "backends" / "cupy"

@@ -10,6 +10,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from pullback.data import (
     DataUnavailableError,
     cache_dir,

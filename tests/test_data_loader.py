@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback.data import ArrayDataset, DataLoader, batches, permutation
 
 

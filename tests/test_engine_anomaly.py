@@ -8,8 +8,9 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback.autograd.state import state
 from pullback.autograd.tensor import Tensor
 

@@ -7,8 +7,9 @@ import tracemalloc
 import weakref
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback.autograd.graph import GraphError
 from pullback.autograd.tensor import Tensor
 

@@ -10,8 +10,9 @@ import weakref
 from pathlib import Path
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback.autograd.graph import GraphError, Node
 from pullback.autograd.state import is_grad_enabled
 from pullback.autograd.tensor import Tensor

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback.backends import Backend, BackendError, get_backend
 from pullback.conformance.case import OpCase
 from pullback.conformance.cases import all_cases

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pullback
 import pytest
+
+import pullback
 
 ROOT = Path(pullback.__file__).parent
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback.autograd.gradcheck import gradcheck
 
 STEPS = (None, 1, 2, -1, -2, 3)

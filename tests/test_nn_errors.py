@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback import nn
 from pullback.nn import functional as F
 

@@ -7,8 +7,9 @@ import pickle
 from collections import OrderedDict
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback import nn
 
 

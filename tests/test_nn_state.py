@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback import nn
 
 

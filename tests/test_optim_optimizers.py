@@ -7,8 +7,9 @@ import gc
 import json
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback import optim
 from pullback.autograd.graph import GraphError
 

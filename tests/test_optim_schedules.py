@@ -6,8 +6,9 @@ import json
 import math
 import random
 
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback import optim
 
 RATES = (0.1, 0.3)

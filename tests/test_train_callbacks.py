@@ -8,8 +8,9 @@ import math
 import sys
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback import nn, optim
 from pullback.train import (
     Accuracy,

@@ -9,13 +9,14 @@ import subprocess
 import sys
 
 import numpy as np
-import pullback as pb
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save
+
+import pullback as pb
 from pullback import nn, optim
 from pullback.data import batches
 from pullback.train import checkpoint, load_checkpoint, read_checkpoint, save_checkpoint
-from safetensors import safe_open
-from safetensors.numpy import save
 
 
 def make(seed=0):

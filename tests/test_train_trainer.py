@@ -7,8 +7,9 @@ import os
 import signal
 
 import numpy as np
-import pullback as pb
 import pytest
+
+import pullback as pb
 from pullback import nn, optim
 from pullback.data import DataLoader, batches
 from pullback.train import Callback, NonFiniteLossError, Trainer

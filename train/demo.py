@@ -12,7 +12,7 @@ from ..data import FASHION_CLASSES, DataUnavailableError, load_digits, load_fash
 from .trainer import Trainer
 
 LOADERS = {"digits": lambda: load_digits(28), "mnist": load_mnist, "fashion-mnist": load_fashion_mnist}
-EPOCHS = {"digits": 20, "mnist": 5, "fashion-mnist": 5}
+EPOCHS = {"digits": 25, "mnist": 5, "fashion-mnist": 5}
 
 
 def classic_cnn() -> nn.Sequential:

@@ -153,7 +153,7 @@ def attention_weights(
     q: Any, k: Any, mask: Any = None, *, dropout: float = 0.0, is_causal: bool = False, scale: float | None = None,
     generator: Any = None,
 ) -> Any:  # fmt: skip
-    """What each query weighs each value with, in `scaled_dot_product_attention`, whose arguments these are: (…, L, S)."""
+    """How much each query weighs each value: (…, L, S). The arguments are those of `scaled_dot_product_attention`."""
     if not 0.0 <= dropout <= 1.0:
         raise ValueError(f"dropout must be a probability, not {dropout}")
     if mask is not None and is_causal:

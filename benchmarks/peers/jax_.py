@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+
 from specs import Spec, data, weights
 
 Params = dict[str, Any]

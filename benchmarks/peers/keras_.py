@@ -11,6 +11,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import numpy as np
 from keras import layers
+
 from specs import Spec, data, weights
 
 STEPS = 16  # steps of one `fit` call, so that its fixed cost is spread as in an epoch

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from specs import Spec, data, weights
 from torch import nn
 from torch.nn import functional as F
+
+from specs import Spec, data, weights
 
 
 def cnn() -> nn.Module:

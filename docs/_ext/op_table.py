@@ -11,8 +11,9 @@ from pullback.conformance.cases import all_primitives, families
 
 HEAD = """# All ops
 
-Made from the code: every primitive, the order of derivative to which the conformance table checks it, and which backends
-have a kernel of their own for it (all others run the generic forward). Shapes, formulas and kinks are in the docstrings.
+Made from the code: every primitive, the order of derivative to which the conformance table checks it, and which
+backends have a kernel of their own for it (all others run the generic forward). Shapes, formulas and kinks are in the
+docstrings.
 """
 
 
@@ -39,9 +40,13 @@ def page() -> str:
         by_family[prim.__module__.rsplit(".", 1)[1]].append((name, prim))
     parts = [HEAD]
     for family in sorted(by_family):
-        parts.append(f"## {family}\n\n| op | meaning | inputs | checked to order | rows | kernels |\n|---|---|---|---|---|---|")
+        parts.append(
+            f"## {family}\n\n| op | meaning | inputs | checked to order | rows | kernels |\n|---|---|---|---|---|---|"
+        )
         for name, prim in sorted(by_family[family], key=lambda pair: pair[0]):
-            meaning = " ".join((prim.__doc__ or "").strip().split("\n\n")[0].split()).replace("|", "\\|").replace("*", "\\*")
+            meaning = (
+                " ".join((prim.__doc__ or "").strip().split("\n\n")[0].split()).replace("|", "\\|").replace("*", "\\*")
+            )
             inputs = ("\\*" if prim.variadic else "") + ", ".join(prim.inputs)
             own = ", ".join(b for b, names in backends.items() if name in names)
             order = orders[name] if prim.differentiable else "–"

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+
 from pullback.backends.numpy import NumpyBackend
 
 
