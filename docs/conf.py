@@ -14,7 +14,8 @@ author = "the pullback authors"
 copyright = "2026, the pullback authors"
 release = pullback.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "op_table"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions += ["op_table", "plain_docstrings"]  # in _ext/
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 html_theme = "furo"
 html_title = "pullback"

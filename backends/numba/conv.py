@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from .compile import Floats, Ints, jit, kernel
-from .layout import channels_last, empty_images, ready
+from .layout import channels_last, ready
+from .memory import empty_images
 from .tile import ROWS, fma_tile, tile_width
 
 Array = Any

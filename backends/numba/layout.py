@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .compile import Floats, kernel
+from .memory import empty
 
 Array = Any
 
@@ -15,11 +16,6 @@ def ready(x: Array) -> Array:
     """The array as kernels take it: row-major and aligned; a copy if it is not."""
     flags = x.flags
     return x if flags.c_contiguous and flags.aligned else np.array(x, order="C")
-
-
-def empty_images(n: int, c: int, h: int, w: int, dtype: Any) -> Array:
-    """Uninitialised (n, c, h, w), channels last in memory."""
-    return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
 
 
 def channels_last(x: Array, padding: tuple[int, int] = (0, 0)) -> Array:
@@ -35,7 +31,7 @@ def channels_last(x: Array, padding: tuple[int, int] = (0, 0)) -> Array:
         source, steps = last, (h * w * c, w * c, c, 1)
     else:
         source, steps = ready(x), (c * h * w, w, 1, h * w)
-    out = np.empty((n, h + 2 * ph, w + 2 * pw, c), x.dtype)
+    out = empty((n, h + 2 * ph, w + 2 * pw, c), x.dtype)
     if out.size:
         _pad_row(n * (h + 2 * ph), source, out, h, w, c, ph, pw, *steps)
     return out
@@ -87,16 +83,26 @@ def in_memory_order(x: Array) -> Array | None:
     return None
 
 
+def empty_as(x: Array) -> Array:
+    """An uninitialised array that lies as x does, for an x that `in_memory_order` knows."""
+    if x.flags.c_contiguous:
+        return empty(x.shape, x.dtype)
+    if x.flags.f_contiguous:
+        return empty(x.shape[::-1], x.dtype).T
+    n, c, h, w = x.shape
+    return empty((n, h, w, c), x.dtype).transpose(0, 3, 1, 2)
+
+
 def aligned_pair(x: Array, y: Array) -> tuple[Array, Array, Array]:
     """Two arrays of one shape in one order of memory, y's if it has any, and an empty array that lies as y does."""
     b = in_memory_order(y)
     if b is None:
         b = y = np.array(y, order="C")
-    out = np.empty_like(y)
+    out = empty_as(y)
     if x.strides == y.strides and x.flags.aligned:
         a = in_memory_order(x)
     else:
-        copy = np.empty_like(y)
+        copy = empty_as(y)
         np.copyto(copy, x)
         a = in_memory_order(copy)
     return a, b, out

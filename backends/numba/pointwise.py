@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .compile import Floats, kernel
-from .layout import aligned_pair, in_memory_order
+from .layout import aligned_pair, empty_as, in_memory_order
 
 Array = Any
 SPAN = 16384  # elements of one task
@@ -40,7 +40,7 @@ def relu(x: Array) -> Array:
     source = in_memory_order(x)
     if source is None:
         source = x = np.array(x, order="C")
-    out = np.empty_like(x)
+    out = empty_as(x)
     _relu_span(-(-x.size // SPAN), source, in_memory_order(out))
     return out
 

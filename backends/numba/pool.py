@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from .compile import Floats, Ints, jit, kernel
-from .layout import channels_last, dense_images, empty_images
+from .layout import channels_last, dense_images
+from .memory import empty, empty_images
 
 Array = Any
 Pair = tuple[int, int]
@@ -97,20 +98,24 @@ def _find_first(x: Floats, best: Floats, where: Any, base: int, geo: Ints, c: in
 
 
 @jit
-def _unpool_two(g: Floats, x: Floats, dx: Floats, a: int, width: int, target: int, c: int) -> None:
-    """A window of 2 × 2 that shares no pixel with another: write all four."""
-    b, d, e, zero = a + c, a + width, a + width + c, x.dtype.type(0)
+def _find_first_of_four(x: Floats, where: Any, a: int, width: int, c: int) -> None:
+    """As `_find_first`, for the window of 2 × 2 at a."""
+    b, d, e = a + c, a + width, a + width + c
     for k in range(c):
         p, q, r, s = x[a + k], x[b + k], x[d + k], x[e + k]
         left, lower_left = (p >= q) | (p != p), (r >= s) | (r != r)
-        u = p if left else q
-        v = r if lower_left else s
-        upper = (u >= v) | (u != u)
+        u, i = (p, np.int32(0)) if left else (q, np.int32(1))
+        v, j = (r, np.int32(2)) if lower_left else (s, np.int32(3))
+        where[k] = i if (u >= v) | (u != u) else j
+
+
+@jit
+def _place(g: Floats, dx: Floats, where: Any, a: int, target: int, tap: int, c: int) -> None:
+    """Write one pixel's cotangent: a loop with one store, so that few overlaps are to be ruled out to vectorise it."""
+    zero = g.dtype.type(0)
+    for k in range(c):
         value = g[target + k]
-        dx[a + k] = value if upper & left else zero
-        dx[b + k] = value if upper & (not left) else zero
-        dx[d + k] = value if lower_left & (not upper) else zero
-        dx[e + k] = zero if upper | lower_left else value
+        dx[a + k] = value if where[k] == tap else zero
 
 
 @jit
@@ -136,11 +141,15 @@ def _unpool_image(g: Floats, x: Floats, dx: Floats, geo: Ints, c: int, image: in
     base = image * h * w * c
     two = geo[4] == 2 and geo[5] == 2 and geo[6] == 2 and geo[7] == 2 and geo[10] == 1 and geo[11] == 1
     two = two and geo[8] == 0 and geo[9] == 0 and oh * 2 <= h and ow * 2 <= w
+    best, where = np.empty(c, x.dtype), np.empty(c, np.int32)
     if two:
         for oy in range(oh):
             for ox in range(ow):
                 target = ((image * oh + oy) * ow + ox) * c
-                _unpool_two(g, x, dx, base + (2 * oy * w + 2 * ox) * c, w * c, target, c)
+                a = base + (2 * oy * w + 2 * ox) * c
+                _find_first_of_four(x, where, a, w * c, c)
+                for tap in range(4):
+                    _place(g, dx, where, a + (tap // 2 * w + tap % 2) * c, target, tap, c)
             for k in range(base + (2 * oy * w + 2 * ow) * c, base + (2 * oy + 1) * w * c):
                 dx[k] = 0
             for k in range(base + ((2 * oy + 1) * w + 2 * ow) * c, base + (2 * oy + 2) * w * c):
@@ -150,7 +159,6 @@ def _unpool_image(g: Floats, x: Floats, dx: Floats, geo: Ints, c: int, image: in
         return
     for k in range(base, base + h * w * c):
         dx[k] = 0
-    best, where = np.empty(c, x.dtype), np.empty(c, np.int32)
     for oy in range(oh):
         for ox in range(ow):
             _find_first(x, best, where, base, geo, c, oy, ox)
@@ -212,7 +220,7 @@ def _average_image_grad(g: Floats, dx: Floats, geo: Ints, c: int, inside: int, i
 
 def _like_images(planar: bool, n: int, c: int, h: int, w: int, dtype: Any) -> Array:
     """An uninitialised (n, c, h, w) in the memory order of the input."""
-    return np.empty((n, c, h, w), dtype) if planar else empty_images(n, c, h, w, dtype)
+    return empty((n, c, h, w), dtype) if planar else empty_images(n, c, h, w, dtype)
 
 
 def max_pool2d(x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from .compile import Floats, jit, kernel
 from .layout import ready
 from .mathematics import exp
+from .memory import empty
 
 Array = Any
 LANES = 16
@@ -169,7 +170,7 @@ def blocks(rows: int, n: int) -> tuple[int, int]:
 def softmax(x: Array, *, axis: int) -> Array:
     """x: (…, n) -> (…, n)."""
     x = ready(x)
-    out = np.empty(x.shape, x.dtype)
+    out = empty(x.shape, x.dtype)
     n = x.shape[-1]
     tasks, length = blocks(x.size // n, n)
     _softmax_rows(tasks, x, out, n, x.size // n, length)
@@ -179,7 +180,7 @@ def softmax(x: Array, *, axis: int) -> Array:
 def log_softmax(x: Array, *, axis: int) -> Array:
     """x: (…, n) -> (…, n)."""
     x = ready(x)
-    out = np.empty(x.shape, x.dtype)
+    out = empty(x.shape, x.dtype)
     n = x.shape[-1]
     tasks, length = blocks(x.size // n, n)
     _log_softmax_rows(tasks, x, out, n, x.size // n, length)
@@ -189,7 +190,7 @@ def log_softmax(x: Array, *, axis: int) -> Array:
 def softmax_grad(gy: Array, y: Array, *, axis: int) -> Array:
     """gy, y: (…, n) -> (…, n)."""
     gy, y = ready(gy), ready(y)
-    out = np.empty(y.shape, y.dtype)
+    out = empty(y.shape, y.dtype)
     n = y.shape[-1]
     tasks, length = blocks(y.size // n, n)
     _softmax_grad_rows(tasks, gy, y, out, n, y.size // n, length)
@@ -199,7 +200,7 @@ def softmax_grad(gy: Array, y: Array, *, axis: int) -> Array:
 def log_softmax_grad(gy: Array, y: Array, *, axis: int) -> Array:
     """gy, y: (…, n) -> (…, n)."""
     gy, y = ready(gy), ready(y)
-    out = np.empty(y.shape, y.dtype)
+    out = empty(y.shape, y.dtype)
     n = y.shape[-1]
     tasks, length = blocks(y.size // n, n)
     _log_softmax_grad_rows(tasks, gy, y, out, n, y.size // n, length)
@@ -209,7 +210,7 @@ def log_softmax_grad(gy: Array, y: Array, *, axis: int) -> Array:
 def layer_norm(x: Array, weight: Array, bias: Array, *, axes: int, eps: float) -> Array:
     """x: (…, *s), weight, bias: s, with `axes` axes -> (…, *s)."""
     x, n = ready(x), weight.size
-    out = np.empty(x.shape, x.dtype)
+    out = empty(x.shape, x.dtype)
     tasks, length = blocks(x.size // n, n)
     _layer_norm_rows(tasks, x, ready(weight), ready(bias), out, n, eps, x.size // n, length)
     return out
@@ -218,7 +219,7 @@ def layer_norm(x: Array, weight: Array, bias: Array, *, axes: int, eps: float) -
 def layer_norm_grad(gy: Array, x: Array, weight: Array, *, axes: int, eps: float) -> tuple[Array, Array, Array]:
     """gy, x: (…, *s), weight: s -> cotangents of x: (…, *s), weight: s, bias: s."""
     gy, x, n = ready(gy), ready(x), weight.size
-    out = np.empty(x.shape, x.dtype)
+    out = empty(x.shape, x.dtype)
     rows = x.size // n
     length = max(BLOCK // n, -(-rows // 64), 1)
     tasks = -(-rows // length)

@@ -28,8 +28,8 @@ class MultiheadAttention(Module):
 
     Attributes
     ----------
-    in_proj_weight : (3·embed_dim, embed_dim), the maps of queries, keys and values, one below the other. With other kdim
-        or vdim there are q_proj_weight, k_proj_weight and v_proj_weight instead.
+    in_proj_weight : (3·embed_dim, embed_dim), the maps of queries, keys and values, one below the other. With
+        another kdim or vdim there are q_proj_weight, k_proj_weight and v_proj_weight instead.
     in_proj_bias : (3·embed_dim,) or None. out_proj : the last linear layer.
     """
 
@@ -67,14 +67,14 @@ class MultiheadAttention(Module):
 
     def _projections(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, each (…, embed_dim)."""
-        e, bias = self.embed_dim, self.in_proj_bias
+        bias = self.in_proj_bias
         if query is key and key is value and hasattr(self, "in_proj_weight"):
-            return ops.split(F.linear(query, self.in_proj_weight, bias), e, axis=-1)
+            return ops.split(F.linear(query, self.in_proj_weight, bias), 3, axis=-1)
         if hasattr(self, "in_proj_weight"):
-            weights = ops.split(self.in_proj_weight, e, axis=0)
+            weights = ops.split(self.in_proj_weight, 3, axis=0)
         else:
             weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-        biases = (None,) * 3 if bias is None else ops.split(bias, e, axis=0)
+        biases = (None,) * 3 if bias is None else ops.split(bias, 3, axis=0)
         return tuple(F.linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True))
 
     def _heads(self, x: Tensor) -> Tensor:

@@ -227,10 +227,9 @@ class _Cell(Module):
 
         An LSTM's state is a pair (h, c).
         """
-        if input.ndim not in (1, 2) or input.shape[-1] != self.input_size:
-            raise ValueError(
-                f"{type(self).__name__} takes an input (n, {self.input_size}) or ({self.input_size},), not {input.shape}"
-            )
+        name, size = type(self).__name__, self.input_size
+        if input.ndim not in (1, 2) or input.shape[-1] != size:
+            raise ValueError(f"{name} takes an input (n, {size}) or ({size},), not {input.shape}")
         x = input if input.ndim == 2 else ops.unsqueeze(input, 0)
         if hx is None:
             zeros = ops.zeros((x.shape[0], self.hidden_size), dtype=x.dtype, backend=x.backend)
