@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ class custom_vjp:  # noqa: N801 (JAX's name; used as a decorator)
     """Decorator: a function whose derivative is given by `f.defvjp(fwd, bwd)`.
 
     - `fwd(*args) -> (out, residuals)` computes the result, a Tensor or a tuple of Tensors, and whatever `bwd` needs:
-      Tensors, also in tuples, lists and dicts, and anything else.
+      Tensors, also in tuples, lists and dicts, and anything else. It may call `f`, which is then the plain function.
     - `bwd(residuals, g) -> cotangents` gives a tuple with one entry per argument: a Tensor of the argument's shape, or
       None for no gradient (and for arguments that are not floating Tensors). `g` is the result's cotangent, a tuple if
       the result is one.
@@ -37,7 +38,7 @@ class custom_vjp:  # noqa: N801 (JAX's name; used as a decorator)
     ... def clipped_log(x):
     ...     return pb.log(x)
     >>> clipped_log.defvjp(
-    ...     lambda x: (pb.log(x), x),
+    ...     lambda x: (clipped_log(x), x),
     ...     lambda x, g: (g / pb.maximum(x, 0.1),),  # a bounded gradient near 0
     ... )
     >>> x = pb.Tensor([0.01, 2.0], requires_grad=True)
@@ -53,6 +54,7 @@ class custom_vjp:  # noqa: N801 (JAX's name; used as a decorator)
         self.fwd: Callable[..., Any] | None = None
         self.bwd: Callable[..., Any] | None = None
         self.op = _op(self.name)
+        self._forward = threading.local()  # .running: whether this thread is inside `fwd`
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
         """Give the rule. See the class."""
@@ -62,9 +64,14 @@ class custom_vjp:  # noqa: N801 (JAX's name; used as a decorator)
         """Call the function, recording its rule where a gradient is wanted."""
         if self.fwd is None or self.bwd is None:
             raise TypeError(f"{self.name} has no rule yet; give one with {self.name}.defvjp(fwd, bwd)")
-        if not state.grad or not any(isinstance(a, Tensor) and a.requires_grad for a in args):
+        plain = not state.grad or getattr(self._forward, "running", False)
+        if plain or not any(isinstance(a, Tensor) and a.requires_grad for a in args):
             return self.fn(*args)
-        result = self.fwd(*args)
+        self._forward.running = True
+        try:
+            result = self.fwd(*args)
+        finally:
+            self._forward.running = False
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(f"{self.name}: fwd must return the pair (out, residuals), not {_kind(result)}")
         out, residuals = result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import Any
 
 from .errors import GraphError
@@ -46,6 +48,21 @@ def graph_dot(tensor: Tensor) -> str:
     return "\n".join([*lines, "}"])
 
 
+def _spread(row: list[Node], place: dict[Node, tuple[float, float]]) -> dict[Node, float]:
+    """Where the nodes of a row stand: each below the middle of its inputs, moved apart to distance 1 at least."""
+    wanted: dict[Node, float] = {}
+    for node in row:
+        above = [place[p][0] for p in node.parents if p is not None]
+        wanted[node] = sum(above) / len(above) if above else 0.0
+    row = sorted(row, key=lambda node: wanted[node])
+    found: dict[Node, float] = {}
+    edge = -math.inf
+    for node in row:
+        found[node] = edge = max(wanted[node], edge + 1.0)
+    shift = sum(wanted[node] - found[node] for node in row) / len(row)
+    return {node: x + shift for node, x in found.items()}
+
+
 def draw_graph(tensor: Tensor, ax: Any = None) -> Any:
     """Draw the graph of a tensor with matplotlib, inputs at the top; returns the axes.
 
@@ -70,28 +87,25 @@ def draw_graph(tensor: Tensor, ax: Any = None) -> Any:
         rows.setdefault(depth[node], []).append(node)
     place: dict[Node, tuple[float, float]] = {}
     for level in sorted(rows):
-        row = rows[level]
-        # stand below the middle of one's inputs, then spread so that neighbours do not overlap
-        row.sort(key=lambda n: sum(place[p][0] for p in n.parents if p is not None) / max(len(n.parents), 1))
-        for i, node in enumerate(row):
-            place[node] = (i - (len(row) - 1) / 2, -float(level))
+        for node, x in _spread(rows[level], place).items():
+            place[node] = (x, -float(level))
+    left, right = min(x for x, _ in place.values()), max(x for x, _ in place.values())
     if ax is None:
-        widest = max(len(row) for row in rows.values())
-        _, ax = plt.subplots(figsize=(max(4.0, 1.7 * widest), max(3.0, 0.95 * len(rows))))
+        _, ax = plt.subplots(figsize=(max(4.0, 1.7 * (right - left + 1)), max(2.0, 0.95 * len(rows))))
     for node, (x, y) in place.items():
         leaf = node.plan is None
         ax.text(
             x, y, _label(node), ha="center", va="center", fontsize=9,
             bbox={"boxstyle": "round" if leaf else "square", "facecolor": "#dcefe0" if leaf else "#e8ecf7"},
         )  # fmt: skip
-        for parent in node.parents:
-            if parent is not None:
+        for parent, uses in Counter(p for p in node.parents if p is not None).items():
+            for i in range(uses):
+                bend = 0.25 * (i - (uses - 1) / 2)  # a value used twice has two arrows, side by side
                 ax.annotate(
                     "", xy=(x, y + 0.28), xytext=(place[parent][0], place[parent][1] - 0.28),
-                    arrowprops={"arrowstyle": "->", "color": "#666666"},
+                    arrowprops={"arrowstyle": "->", "color": "#666666", "connectionstyle": f"arc3,rad={bend}"},
                 )  # fmt: skip
-    widest = max(len(row) for row in rows.values())
-    ax.set_xlim(-widest / 2 - 0.2, widest / 2 + 0.2)
+    ax.set_xlim(left - 0.7, right + 0.7)
     ax.set_ylim(-len(rows) + 0.4, 0.6)
     ax.axis("off")
     return ax

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import threads
 from .base import FLOATING, Array, Backend, Kernel
 from .namespace import Namespace
 from .numpy_updates import kernels as update_kernels
@@ -109,6 +110,7 @@ class NumpyBackend(Backend):
                 np, erf=erf, index_add=index_add, masked=masked, sliding_windows=sliding_windows, wrap_index=wrap_index
             ),
         )
+        threads.apply_environment()
         for op, ufunc in UFUNCS.items():
             self.kernels[op] = Kernel(ufunc)
         self.kernels["where"] = Kernel(where)

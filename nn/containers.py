@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from ..autograd.tensor import Parameter, Tensor
+from .fusion import run_fused
 from .module import Module
 
 
@@ -139,9 +140,17 @@ class Sequential(_List):
         return super().__getitem__(index)
 
     def forward(self, input: Any) -> Any:
-        """The last module's output."""
-        for module in self._entries.values():
-            input = module(input)
+        """The last module's output. Pairs that the backend has one op for are computed by that (`fusion.py`)."""
+        modules = list(self._entries.values())
+        i = 0
+        while i < len(modules):
+            both = run_fused(modules, i, input) if i + 1 < len(modules) else None
+            if both is None:
+                input = modules[i](input)
+                i += 1
+            else:
+                input = both
+                i += 2
         return input
 
 

@@ -47,7 +47,8 @@ def compare(prim, arrays, params=None, rtol=None, exact=False, declines=False):
         got, want = (got,), (want,)
     assert len(got) == len(want)
     for a, b in zip(got, want, strict=True):
-        assert a.shape == b.shape and a.dtype == b.dtype
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
         if exact:
             np.testing.assert_array_equal(a, b)
         elif b.size:
@@ -385,7 +386,8 @@ def test_number_of_threads():
 
 
 def test_describe_and_policy(monkeypatch):
-    assert "Numba" in numba_backend.describe() and "threads" in numba_backend.describe()
+    assert "Numba" in numba_backend.describe()
+    assert "threads" in numba_backend.describe()
     monkeypatch.setenv("PULLBACK_FALLBACK", "error")
     with pytest.raises(BackendError, match="softmax"):
         numba_backend.kernel("softmax", softmax.forward)(np.ones((2, 3), np.float32), axis=0)

@@ -96,3 +96,22 @@ def test_the_readme_names_files_that_exist() -> None:
         assert (ROOT / name).exists(), name
     for link in re.findall(r"\]\(([\w./-]+)\)", text):
         assert (ROOT / link).exists(), link
+
+
+CONVENTIONS = re.compile(r"^\| `(.+?)` \| `(.+?)` \| `(.+?)` \| `(.+?)` \|", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "row", CONVENTIONS.findall((ROOT / "docs/conventions.md").read_text("utf-8")), ids=lambda r: r[0]
+)
+def test_row_of_the_table_of_conventions(row: tuple[str, str, str, str]) -> None:
+    known = {"pb": pb, "inf": np.inf, "nan": np.nan, "float64": "float64"}
+    expression, *values = row
+    at, value, gradient = (np.asarray(eval(text, known), dtype=np.float64) for text in values)
+    with pb.backend("numpy"), np.errstate(all="ignore"):
+        x = pb.tensor(at, requires_grad=True)
+        y = eval(expression, {**known, "x": x})
+        np.testing.assert_allclose(y.detach().numpy(), value, rtol=1e-6, atol=1e-12)
+        y.sum().backward()
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.numpy(), gradient, rtol=1e-6, atol=1e-12)

@@ -9,6 +9,7 @@ from .conv import *
 from .creation import *
 from .elementwise import *
 from .extrema import *
+from .fused import *
 from .index import *
 from .linalg import *
 from .linear import *

@@ -37,12 +37,13 @@ def linear(x: Array, weight: Array, bias: Array, /, *, xp: Any) -> Array:
     return y if len(x.shape) == 2 else xp.reshape(y, (*x.shape[:-1], out))
 
 
-def _rows(x: Array) -> Array:
+def flat_rows(x: Array) -> Array:
+    """x with its leading axes as one: (…, n) -> (m, n)."""
     return x if x.ndim == 2 else reshape_(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 linear.vjp(
     x=lambda g, weight: matmul(g, weight),
-    weight=lambda g, x: matmul(mT(_rows(g)), _rows(x)),
+    weight=lambda g, x: matmul(mT(flat_rows(g)), flat_rows(x)),
     bias=lambda g: g,  # the engine sums over the leading axes
 )

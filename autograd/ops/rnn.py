@@ -304,7 +304,7 @@ def _rnn_grad_rule(
     nonlinearity: str,
 ) -> tuple[Any, ...]:  # fmt: skip
     def run(xp: Any, *inputs: Array) -> Arrays:
-        return _rnn_backward(xp, *inputs, nonlinearity)
+        return _rnn_backward(xp, *inputs, nonlinearity=nonlinearity)
 
     return derivative(run, g, (gy, x, h0, w_ih, w_hh, y), need)
 

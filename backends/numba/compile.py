@@ -1,8 +1,8 @@
 """Compiling kernels: one decorator for helpers, one for kernels, and the one loop that runs kernels on all threads.
 
-A kernel is a function of arrays, numbers and, last, the index of a *task*. `kernel` compiles it to a C function that finds
-its arguments in a block of 8-byte words; called as `kernel(tasks, *arguments)` it runs all tasks, on all threads if
-there are several. Numba's own parallel functions cost seconds each to compile; here there is just one of them.
+A kernel is a function of arrays, numbers and, last, the index of a *task*. `kernel` compiles it to a C function that
+finds its arguments in a block of 8-byte words; called as `kernel(tasks, *arguments)` it runs all tasks, on all threads
+if there are several. Numba's own parallel functions cost seconds each to compile; here there is just one of them.
 
 Results are the same bits from run to run and for any number of threads: work is cut into tasks by shape alone, and
 partial results are combined in a fixed order. So no `fastmath` but `contract`, which fuses a·b + c.
@@ -20,7 +20,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +36,20 @@ if "numba" not in sys.modules and threads.get_num_threads() > threads.available_
 import numba
 from llvmlite import ir
 from numba import prange, types
+from numba.core import config as _config
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
-from numba.extending import intrinsic
+from numba.extending import intrinsic as _intrinsic
 from numba.np import arrayobj
 
 #: What a kernel's parameters are called in its annotations. Arrays are row-major and seen as one-dimensional.
 Floats = Any  #: of the kernel's floating dtype
 Ints = Any  #: int64
 Words = Any  #: uint32
-_FIXED = {"Ints": np.dtype(np.int64), "Words": np.dtype(np.uint32)}
-_SCALARS = {"int": (types.int64, ctypes.c_int64), "float": (types.float64, ctypes.c_double)}
+_FIXED: dict[str, np.dtype[Any]] = {"Ints": np.dtype(np.int64), "Words": np.dtype(np.uint32)}
+_SCALARS: dict[str, tuple[Any, Any]] = {"int": (types.int64, ctypes.c_int64), "float": (types.float64, ctypes.c_double)}
 
+config: Any = _config
 STAMP = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 
@@ -76,11 +78,14 @@ class _Cache(FunctionCache):  # type: ignore[misc]  # Numba has no type hints
             self.disable()
 
 
+def intrinsic(fn: Callable[..., Any]) -> Any:
+    """A function that writes LLVM's language itself: it gives a signature and what builds the code."""
+    return _intrinsic(fn)
+
+
 def _cached(compiled: Any, fn: Callable[..., Any], dtype: str) -> Any:
-    try:
+    with suppress(RuntimeError):  # no cache directory can be written
         compiled._cache = _Cache(fn, dtype)
-    except RuntimeError:  # no cache directory can be written
-        pass
     return compiled
 
 
@@ -147,7 +152,7 @@ class Kernel:
         """Compile, or load from the cache, the version for a floating dtype; returns the C function's address."""
         with self._lock:
             if dtype not in self._addresses:
-                kinds = []
+                kinds: list[Any] = []
                 for kind in self.kinds:
                     if kind in _SCALARS:
                         kinds.append(_SCALARS[kind][0])
@@ -156,7 +161,9 @@ class Kernel:
                         kinds.append(types.Array(element, 1, "C"))
                 signature = types.void(types.int64, types.int64)
                 options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-                made = CFunc(_entry(jit(self.fn), _unpack(kinds)), (signature.args, signature.return_type), {}, options)
+                made: Any = CFunc(
+                    _entry(jit(self.fn), _unpack(kinds)), (signature.args, signature.return_type), {}, options
+                )
                 _cached(made, self.fn, str(dtype)).compile()
                 self._compiled.append(made)
                 self._addresses[dtype] = made.address
@@ -273,7 +280,7 @@ def _prepare() -> None:
     """Tell Numba this Python thread's number of threads; the first call starts the pool and so chooses its kind."""
     global _loop, _plain, _one_at_a_time
     with _setup:
-        numba.set_num_threads(min(threads.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(min(threads.get_num_threads(), config.NUMBA_NUM_THREADS))
         _local.version = threads.version()
         if _loop is None:
             if numba.threading_layer() == "workqueue":

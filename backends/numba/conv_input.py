@@ -2,8 +2,8 @@
 
 With a stride of 1 it is a convolution of the cotangent, padded with zeros, with the flipped weight, transposed. A task
 pads a few images, or a band of one, in a scratch buffer, and a tile sums over those rows of the window alone that
-lie within the cotangent. With larger strides, dcol[m, k] = Σₒ g[m, o] · w[o, k] is made some pixels at a time and added to
-dx[pixel m + place k]; the tasks are images, and blocks of channels where images are few.
+lie within the cotangent. With larger strides, dcol[m, k] = Σₒ g[m, o] · w[o, k] is made some pixels at a time and
+added to dx[pixel m + place k]; the tasks are images, and blocks of channels where images are few.
 """
 
 from __future__ import annotations

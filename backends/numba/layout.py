@@ -38,7 +38,7 @@ def channels_last(x: Array, padding: tuple[int, int] = (0, 0)) -> Array:
 
 
 def dense_images(x: Array) -> tuple[Array, bool]:
-    """(n, c, h, w) as it lies in memory, and whether that is in the order of the axes; channels-last if it is in neither."""
+    """(n, c, h, w) as it lies in memory, and whether that is row-major; channels-last if it is in neither order."""
     if x.flags.c_contiguous and x.flags.aligned and x.shape[1] > 1:
         return x, True
     return channels_last(x), False

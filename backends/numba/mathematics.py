@@ -1,7 +1,7 @@
 """Functions for kernels that the loop vectoriser can use: exp, tanh and sigmoid in single precision without a branch.
 
-Each has a version for float32, a polynomial approximation with Cephes' coefficients (Moshier, 1989), and one for float64
-that calls the C library. Errors are the largest against float64 over four million arguments.
+Each has a version for float32, a polynomial with Cephes' coefficients (Moshier, 1989), and one for float64 that calls
+the C library. Errors are the largest against float64 over four million arguments.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import overload
+
+from .compile import intrinsic
 
 f32 = np.float32
-_FAST = {"fastmath": {"contract"}, "error_model": "numpy"}
+_FAST: Any = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = f32(1.44269504088896341), f32(0.693359375), f32(-2.12194440e-4)
 _ROUND = f32(12582912.0)  # 1.5·2²³: adding and subtracting it rounds to an integer

@@ -1,7 +1,7 @@
 """Memory for large results, kept when they die and given to the next one of about their size.
 
-A fresh large array costs a page fault for every 4 KiB written, several times what a pass over it costs; a training step makes
-the same arrays again and again. What is kept, used and unused together, is never more than was in use at once.
+A fresh large array costs a page fault for every 4 KiB written, several times what a pass over it costs; a training step
+makes the same arrays again and again. What is kept, used and unused together, is never more than was in use at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Functions of the rows of a matrix: softmax, its logarithm, and layer normalisation, each with its cotangent.
 
-Arrays are (…, n) with the last axis the row. Sums and maxima run in sixteen lanes that are joined in a fixed order: that
-is what the vectoriser needs, and the result does not depend on the threads.
+Arrays are (…, n) with the last axis the row. Sums and maxima run in sixteen lanes that are joined in a fixed order:
+that is what the vectoriser needs, and the result does not depend on the threads.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from typing import Any
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from .compile import intrinsic
 
 ROWS = 6
 VECTORS = 2

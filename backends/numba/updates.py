@@ -99,7 +99,8 @@ def _lists(arrays: tuple[Array, ...], n: int, donate: bool) -> list[list[Array]]
 
 def _step(run: Any, lists: list[list[Array]], scalars: list[float], *more: int) -> tuple[Array, ...]:
     """Make the tables, run the kernel over all spans, and return parameters and states."""
-    table, spans = [], []
+    table: list[int] = []
+    spans: list[int] = []
     for i, row in enumerate(zip(*lists, strict=True)):
         size = row[0].size
         table += [address_of(a) for a in row]

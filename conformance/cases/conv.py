@@ -49,7 +49,7 @@ def _padded(x: Array, p: dict[str, Any]) -> Array:
     return np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
 
 
-def _forward(p: dict[str, Any]) -> Any:
+def conv_reference(p: dict[str, Any]) -> Any:
     def reference(x: Array, weight: Array, bias: Array | None = None) -> Array:
         offsets, oh, ow = _offsets(x.shape, weight.shape, p)
         padded, g = _grouped(_padded(x, p), 1, p["groups"]), p["groups"]
@@ -96,7 +96,7 @@ def _rows() -> list[OpCase]:
         _, oh, ow = _offsets(x, weight, p)
         y = real(x[0], weight[0], oh, ow)
         rows += [
-            OpCase(ops.conv2d, [real(*x), real(*weight)], _forward(p), params=p, label=label),
+            OpCase(ops.conv2d, [real(*x), real(*weight)], conv_reference(p), params=p, label=label),
             OpCase(
                 ops.conv2d_input_grad, [y, real(*weight)], _input_grad(p, x),
                 params={"input_size": x[2:], **p}, label=label,
@@ -108,7 +108,7 @@ def _rows() -> list[OpCase]:
         ]  # fmt: skip
         if label in ("plain", "options", "one-channel", "empty-batch"):
             inputs = [real(*x), real(*weight), real(weight[0])]
-            rows.append(OpCase(ops.conv2d_bias, inputs, _forward(p), params=p, label=label))
+            rows.append(OpCase(ops.conv2d_bias, inputs, conv_reference(p), params=p, label=label))
     return rows
 
 

@@ -48,7 +48,7 @@ def _length(n: int, k: int, s: int, p: int, d: int, ceil: bool) -> int:
     return out - 1 if ceil and (out - 1) * s >= n + p else out
 
 
-def _windows(size: Any, p: dict[str, Any]) -> tuple[tuple[int, int], Iterator[tuple[int, int, list[int], list[int]]]]:
+def windows_of(size: Any, p: dict[str, Any]) -> tuple[tuple[int, int], Iterator[tuple[int, int, list[int], list[int]]]]:
     """The output's size, and (row, column, input rows, input columns) per window, without positions in the padding."""
     spec = [
         (size[i], p["kernel_size"][i], p["stride"][i], p.get("padding", (0, 0))[i], p.get("dilation", (1, 1))[i])
@@ -77,7 +77,7 @@ def _first(x: Array, rows: list[int], cols: list[int]) -> tuple[Array, Array]:
     return np.asarray(rows)[at // len(cols)], np.asarray(cols)[at % len(cols)]
 
 
-def _max(windows: Any) -> Any:
+def max_reference(windows: Any) -> Any:
     def reference(x: Array) -> Array:
         size, boxes = windows(x.shape[-2:])
         out = np.zeros((*x.shape[:-2], *size))
@@ -88,7 +88,7 @@ def _max(windows: Any) -> Any:
     return reference
 
 
-def _unpool(windows: Any) -> Any:
+def unpool_reference(windows: Any) -> Any:
     def reference(gy: Array, x: Array) -> Array:
         out = np.zeros(x.shape)
         lead = np.indices(x.shape[:-2])
@@ -150,12 +150,12 @@ def _average_grad(windows: Any, p: dict[str, Any], size: Any) -> Any:
 def _family(x: Any, windows: Any, params: dict[str, Any], label: str, names: tuple[Any, Any, Any]) -> list[OpCase]:
     y = (*x[:-2], *windows(x[-2:])[0])
     top, unpool, gather = names
-    first = OpCase(top, [distinct(*x)], _max(windows), params=params, label=label)
+    first = OpCase(top, [distinct(*x)], max_reference(windows), params=params, label=label)
     if label in MAX_ALONE:
         return [first]
     return [
         first,
-        OpCase(unpool, [real(*y), distinct(*x)], _unpool(windows), params=params, label=label),
+        OpCase(unpool, [real(*y), distinct(*x)], unpool_reference(windows), params=params, label=label),
         OpCase(gather, [real(*x), distinct(*x)], _gather(windows), params=params, label=label),
     ]
 
@@ -164,11 +164,11 @@ def _fixed_rows() -> list[OpCase]:
     rows = []
     names = (ops.max_pool2d, ops.max_pool2d_unpool, ops.max_pool2d_gather)
     for label, (x, p) in {**SHAPES, "dilated": ((1, 2, 7, 8), DILATED)}.items():
-        rows += _family(x, lambda size, p=p: _windows(size, p), p, label, names)
+        rows += _family(x, lambda size, p=p: windows_of(size, p), p, label, names)
     for label, (x, p) in SHAPES.items():
         for count in (True, False) if "padding" in p else (True,):
             q = {**p, "count_include_pad": count}
-            windows = lambda size, p=p: _windows(size, p)
+            windows = lambda size, p=p: windows_of(size, p)
             name = label if count else f"{label}-without-padding"
             y = (*x[:-2], *windows(x[-2:])[0])
             rows += [

@@ -1,0 +1,73 @@
+"""Where a workload's step goes, op by op: wall time inside each op's kernel, and what is left for Python around them.
+
+    python benchmarks/profile_ops.py cnn-128 --backend numba
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from peers import pullback_
+from specs import SPECS
+
+import pullback as pb
+
+
+class Timed(dict):
+    """A backend's kernel table whose entries count their time."""
+
+    def __init__(self, backend: pb.Backend) -> None:
+        super().__init__()
+        self.backend = backend
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.calls: dict[str, int] = defaultdict(int)
+
+    def __setitem__(self, name: str, kernel: Any) -> None:
+        def timed(*arrays: Any, **static: Any) -> Any:
+            start = time.perf_counter()
+            out = kernel(*arrays, **static)
+            shapes = " ".join("x".join(map(str, a.shape)) for a in arrays[:2] if getattr(a, "ndim", 0))
+            key = f"{name} {shapes}"
+            self.seconds[key] += time.perf_counter() - start
+            self.calls[key] += 1
+            return out
+
+        super().__setitem__(name, timed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workload", choices=list(SPECS))
+    parser.add_argument("--backend", default="numba")
+    parser.add_argument("--steps", type=int, default=20)
+    args = parser.parse_args()
+    backend = pb.get_backend(args.backend)
+    backend._table = table = Timed(backend)
+    step = pullback_.build(SPECS[args.workload], args.backend)
+    for _ in range(5):
+        step()
+    table.seconds.clear()
+    table.calls.clear()
+    start = time.perf_counter()
+    for _ in range(args.steps):
+        step()
+    total = (time.perf_counter() - start) / args.steps
+    print(f"{args.workload} on {args.backend}: {total * 1e3:.2f} ms a step")
+    inside = 0.0
+    for key, seconds in sorted(table.seconds.items(), key=lambda item: -item[1]):
+        each = seconds / args.steps
+        inside += each
+        if each > total / 200:
+            print(f"{each * 1e3:9.3f} ms {each / total:6.1%}  {table.calls[key] // args.steps:4d}x  {key}")
+    print(f"{(total - inside) * 1e3:9.3f} ms {(total - inside) / total:6.1%}        outside kernels")
+
+
+if __name__ == "__main__":
+    main()

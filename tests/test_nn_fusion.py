@@ -1,0 +1,62 @@
+"""Sequential's fused pairs: the same values and gradients as the layers one by one, and only where nobody watches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pullback as pb
+from pullback import nn
+
+pytest.importorskip("numba")
+
+
+def build() -> nn.Sequential:
+    pb.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(2, 5, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(5, 6, 3, padding=1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(6 * 9, 7), nn.ReLU(), nn.Linear(7, 3),
+    )  # fmt: skip
+
+
+def ops_of(out: pb.Tensor) -> set[str]:
+    from pullback.autograd.graph import descending
+
+    return {node.name for node in descending([out._node])}
+
+
+def test_same_values_and_gradients_as_one_by_one() -> None:
+    with pb.backend("numba"):
+        model = build()
+        data = np.random.default_rng(0).standard_normal((4, 2, 8, 8)).astype("f")
+        x, y = (pb.tensor(data, requires_grad=True) for _ in range(2))
+        fused = model(x)
+        plain = y
+        for layer in model:
+            plain = layer(plain)
+        kernels = set(pb.get_backend("numba").kernels)
+        expected = {"conv2d_relu", "relu_max_pool2d", "linear_relu"} & kernels
+        assert expected
+        assert expected <= ops_of(fused)
+        assert not expected & ops_of(plain)
+        np.testing.assert_allclose(fused.detach().numpy(), plain.detach().numpy(), rtol=1e-5, atol=1e-6)
+        wanted = [*model.parameters()]
+        for a, b in zip(
+            pb.gradients((fused**2).sum(), [x, *wanted]), pb.gradients((plain**2).sum(), [y, *wanted]), strict=True
+        ):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_hook_sees_its_layer() -> None:
+    with pb.backend("numba"):
+        model = build()
+        seen = []
+        model[1].register_forward_hook(lambda module, args, out: seen.append(tuple(out.shape)))
+        out = model(pb.zeros((1, 2, 8, 8)))
+        assert seen == [(1, 5, 6, 6)]
+        assert "relu" in ops_of(out)
+
+
+def test_wrong_input_names_the_layer() -> None:
+    with pb.backend("numba"), pytest.raises(ValueError, match="channel"):
+        build()(pb.zeros((1, 3, 8, 8)))
