@@ -3,7 +3,7 @@
 from ..autograd.tensor import Parameter
 from . import functional, init
 from .buffer import Buffer
-from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList
 from .layers import (
     ELU,
     GELU,
@@ -61,5 +61,6 @@ from .layers import (
     Unflatten,
 )
 from .module import Module
+from .sequential import Sequential
 from .state import load_safetensors, save_safetensors
 from .summary import summary

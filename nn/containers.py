@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from ..autograd.tensor import Parameter, Tensor
-from .fusion import run_fused
 from .module import Module
 
 
-class _Container(Module):
+class Container(Module):
     """A module with named entries that are attributes too: `model.conv1`, `getattr(model, "0")`.
 
     As in PyTorch, assigning a new attribute that could be an entry adds it as the last one.
@@ -51,7 +50,7 @@ class _Container(Module):
         return len(self._entries)
 
 
-class _List(_Container):
+class ListContainer(Container):
     """Entries named "0", "1", …, with Python's list operations."""
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
@@ -108,57 +107,11 @@ class _List(_Container):
         return value
 
 
-class Sequential(_List):
-    """Modules applied one after the other.
-
-    Takes modules, or one dict from names to modules.
-
-    >>> import pullback as pb
-    >>> from pullback import nn
-    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-    >>> model
-    Sequential(
-      (0): Linear(in_features=4, out_features=8, bias=True)
-      (1): ReLU()
-      (2): Linear(in_features=8, out_features=2, bias=True)
-    )
-    >>> len(model[:2])
-    2
-    """
-
-    def __init__(self, *modules: Any) -> None:
-        if len(modules) == 1 and isinstance(modules[0], Mapping):
-            _Container.__init__(self)
-            for name, module in modules[0].items():
-                self._entries[_name(name)] = self._check(module)
-        else:
-            super().__init__(modules)
-
-    def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            return Sequential(dict(list(self._entries.items())[index]))
-        return super().__getitem__(index)
-
-    def forward(self, input: Any) -> Any:
-        """The last module's output. Pairs that the backend has one op for are computed by that (`fusion.py`)."""
-        modules = list(self._entries.values())
-        i = 0
-        while i < len(modules):
-            both = run_fused(modules, i, input) if i + 1 < len(modules) else None
-            if both is None:
-                input = modules[i](input)
-                i += 1
-            else:
-                input = both
-                i += 2
-        return input
-
-
-class ModuleList(_List):
+class ModuleList(ListContainer):
     """A list of modules; it computes nothing itself."""
 
 
-class ParameterList(_List):
+class ParameterList(ListContainer):
     """A list of parameters; tensors and arrays put into it become parameters."""
 
     _entry = Parameter
@@ -171,7 +124,7 @@ class ParameterList(_List):
         return _parameters(self._entries)
 
 
-class _Dict(_Container):
+class _Dict(Container):
     """Entries by name, with Python's dict operations."""
 
     def __init__(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
@@ -182,7 +135,7 @@ class _Dict(_Container):
         return self._entries[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._entries[_name(key)] = self._check(value)
+        self._entries[entry_name(key)] = self._check(value)
 
     def __delitem__(self, key: str) -> None:
         del self._entries[key]
@@ -232,7 +185,7 @@ class ParameterDict(_Dict):
         return _parameters(self._entries)
 
 
-def _name(name: Any) -> str:
+def entry_name(name: Any) -> str:
     if not isinstance(name, str) or not name or "." in name:
         raise KeyError(f"{name!r} cannot name a module: give a non-empty string without dots")
     return name

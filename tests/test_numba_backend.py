@@ -279,6 +279,23 @@ def test_bits_do_not_depend_on_threads(rng):
             np.testing.assert_array_equal(a, b)
 
 
+def test_large_results_reuse_memory_of_dead_ones():
+    from pullback.backends.numba import memory
+
+    pool = memory._pool
+    x = memory.empty((700, 1000), np.dtype(np.float32))
+    view, address = x[5:].T, x.ctypes.data
+    del x
+    y = memory.empty((700, 1000), np.dtype(np.float32))
+    assert y.ctypes.data != address, "a view keeps its memory"
+    del view
+    assert memory.empty((1000, 700), np.dtype(np.float32)).ctypes.data == address
+    del y
+    for n in range(100, 1000, 7):
+        memory.empty((n, 1000), np.dtype(np.float64))
+        assert pool.live + pool.idle <= pool.peak
+
+
 def test_concurrent_python_threads(rng):
     x = rng.standard_normal((16, 8, 12, 12)).astype(np.float32)
     weight = rng.standard_normal((8, 8, 3, 3)).astype(np.float32)

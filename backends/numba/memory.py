@@ -7,6 +7,7 @@ makes the same arrays again and again. What is kept, used and unused together, i
 from __future__ import annotations
 
 import math
+import os
 import threading
 from typing import Any
 
@@ -68,6 +69,14 @@ class _Block:
 
 
 _pool = _Pool()
+
+
+def _unlock() -> None:
+    _pool.lock = threading.RLock()  # another thread of the parent may have held it at the fork
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
