@@ -9,7 +9,12 @@ import itertools
 import math
 from typing import Any
 
-__all__ = ["einsum_pair", "erf", "index_add", "masked", "sliding_windows", "wrap_index"]
+from .special import erfc, erfinv, lgamma, polygamma
+
+__all__ = [
+    "einsum_pair", "erf", "erfc", "erfinv", "index_add", "lgamma", "masked", "polygamma", "sliding_windows",
+    "wrap_index",
+]  # fmt: skip
 
 Array = Any
 

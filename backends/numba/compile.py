@@ -40,6 +40,7 @@ from numba.core import config as _config
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
 from numba.extending import intrinsic as _intrinsic
+from numba.extending import overload as _overload
 from numba.np import arrayobj
 
 #: What a kernel's parameters are called in its annotations. Arrays are row-major and seen as one-dimensional.
@@ -53,7 +54,7 @@ config: Any = _config
 STAMP = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]  # Numba has no type hints
+class _Cache(FunctionCache):  # type: ignore[misc]  # Numba's types are unknown
     """Numba's cache of compiled functions, keyed by all of this package's sources, and never an obstacle."""
 
     def __init__(self, fn: Callable[..., Any], dtype: str) -> None:
@@ -81,6 +82,16 @@ class _Cache(FunctionCache):  # type: ignore[misc]  # Numba has no type hints
 def intrinsic(fn: Callable[..., Any]) -> Any:
     """A function that writes LLVM's language itself: it gives a signature and what builds the code."""
     return _intrinsic(fn)
+
+
+def overload(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+    """Decorator: what a function is within kernels, chosen by the types of its arguments."""
+    options = {"fastmath": {"contract"}, "error_model": "numpy"}
+
+    def register(chooser: Callable[..., Any]) -> Any:
+        return _overload(function, jit_options=options)(chooser)
+
+    return register
 
 
 def _cached(compiled: Any, fn: Callable[..., Any], dtype: str) -> Any:

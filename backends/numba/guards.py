@@ -59,6 +59,16 @@ def conv2d_bias(x: Array, weight: Array, bias: Array, **static: Any) -> bool:
     return floats(x, bias) and bias.shape == weight.shape[:1] and conv2d(x, weight, **static)
 
 
+def linear(x: Array, weight: Array, bias: Array) -> bool:
+    """A matrix of rows, and a weight and bias that fit it."""
+    return (
+        floats(x, weight, bias)
+        and x.ndim == weight.ndim == 2
+        and x.shape[1] == weight.shape[1]
+        and bias.shape == weight.shape[:1]
+    )
+
+
 def conv2d_input_grad(
     gy: Array, weight: Array, *, input_size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> bool:
@@ -109,7 +119,7 @@ def max_pool2d_unpool(
     """A cotangent as large as the output for these images."""
     if not floats(gy, x) or x.ndim != 4 or gy.ndim != 4 or gy.shape[:2] != x.shape[:2]:
         return False
-    return _pooled(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode) == gy.shape[2:]
+    return bool(_pooled(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode) == gy.shape[2:])
 
 
 def avg_pool2d(
@@ -128,7 +138,7 @@ def avg_pool2d_grad(
     """A cotangent as large as the output for that input."""
     if not floats(gy) or gy.ndim != 4:
         return False
-    return _pooled(input_size, kernel_size, stride, padding, (1, 1), ceil_mode) == gy.shape[2:]
+    return bool(_pooled(input_size, kernel_size, stride, padding, (1, 1), ceil_mode) == gy.shape[2:])
 
 
 def last_axis(*arrays: Array, axis: int) -> bool:

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import overload
 
-from .compile import intrinsic
+from .compile import intrinsic, overload
 
 f32 = np.float32
-_FAST: Any = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = f32(1.44269504088896341), f32(0.693359375), f32(-2.12194440e-4)
 _ROUND = f32(12582912.0)  # 1.5·2²³: adding and subtracting it rounds to an integer
@@ -47,7 +45,7 @@ def exp(x: Any) -> Any:
     raise NotImplementedError
 
 
-@overload(exp, jit_options=_FAST)
+@overload(exp)
 def _exp(x: Any) -> Any:
     if x is types.float32:
 
@@ -74,7 +72,7 @@ def sigmoid(x: Any) -> Any:
     raise NotImplementedError
 
 
-@overload(sigmoid, jit_options=_FAST)
+@overload(sigmoid)
 def _sigmoid(x: Any) -> Any:
     one = f32(1) if x is types.float32 else 1.0
 
@@ -97,7 +95,7 @@ def tanh(x: Any) -> Any:
     raise NotImplementedError
 
 
-@overload(tanh, jit_options=_FAST)
+@overload(tanh)
 def _tanh(x: Any) -> Any:
     if x is types.float32:
 

@@ -52,3 +52,16 @@ def relu_grad(u: Array, y: Array) -> Array:
     u, y, out = aligned_pair(u, y)
     _relu_grad_span(-(-y.size // SPAN), u, y, in_memory_order(out))
     return out
+
+
+@kernel
+def _clip_span(x: Floats, span: int) -> None:
+    zero = x.dtype.type(0)
+    for i in range(span * SPAN, min((span + 1) * SPAN, x.size)):
+        v = x[i]
+        x[i] = zero if v <= zero else v
+
+
+def clip_below(x: Array) -> None:
+    """relu in place, of an array that lies densely in memory."""
+    _clip_span(-(-x.size // SPAN), in_memory_order(x))

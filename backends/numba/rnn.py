@@ -61,16 +61,58 @@ def _product(
         )  # fmt: skip
 
 
-@jit
-def _sigmoids(x: Floats, start: int, n: int) -> None:
-    for i in range(start, start + n):
-        x[i] = sigmoid(x[i])
+# Rows are handed to helpers as slices, counted from 0: an index that could be negative keeps the vectoriser away.
 
 
 @jit
-def _tanhs(x: Floats, start: int, n: int) -> None:
-    for i in range(start, start + n):
-        x[i] = tanh(x[i])
+def _add(x: Floats, y: Floats) -> None:
+    for j in range(y.size):
+        x[j] += y[j]
+
+
+@jit
+def _sigmoids(x: Floats) -> None:
+    for j in range(x.size):
+        x[j] = sigmoid(x[j])
+
+
+@jit
+def _tanhs(x: Floats, out: Floats) -> None:
+    for j in range(x.size):
+        out[j] = tanh(x[j])
+
+
+@jit
+def _next_cell(i: Floats, f: Floats, g: Floats, c: Floats) -> None:
+    for j in range(c.size):
+        c[j] = f[j] * c[j] + i[j] * g[j]
+
+
+@jit
+def _times(x: Floats, y: Floats) -> None:
+    for j in range(x.size):
+        x[j] *= y[j]
+
+
+@jit
+def _through_output(dh: Floats, o: Floats, squashed: Floats, gc: Floats, dc: Floats) -> None:
+    """∂c += gc + ∂h·o·(1 − tanh²c)."""
+    for j in range(dc.size):
+        dc[j] += gc[j] + dh[j] * o[j] * (1 - squashed[j] * squashed[j])
+
+
+@jit
+def _before_sigmoid(g: Floats, factor: Floats, extra: Floats, gate: Floats, out: Floats) -> None:
+    """(g·factor + extra)·gate·(1 − gate)."""
+    for j in range(out.size):
+        out[j] = (g[j] * factor[j] + extra[j]) * (gate[j] * (1 - gate[j]))
+
+
+@jit
+def _before_tanh(g: Floats, factor: Floats, extra: Floats, gate: Floats, out: Floats) -> None:
+    """(g·factor + extra)·(1 − gate²)."""
+    for j in range(out.size):
+        out[j] = (g[j] * factor[j] + extra[j]) * (1 - gate[j] * gate[j])
 
 
 @kernel
@@ -80,30 +122,30 @@ def _lstm_rows(
 ) -> None:  # fmt: skip
     """Six samples through all steps; `inputs` are the products with x, without bias."""
     first, ld = block * ROWS, -(-4 * e // width) * width
-    count = min(ROWS, n - first)
+    count, four = min(ROWS, n - first), 4 * e
     a, h, c = np.zeros(ROWS * ld, w.dtype), np.zeros(ROWS * e, w.dtype), np.zeros(ROWS * e, w.dtype)
     rows, steps = _offsets(ROWS, e * w.itemsize), _offsets(e, w.itemsize)
     h[: count * e] = h0[first * e : (first + count) * e]
     c[: count * e] = c0[first * e : (first + count) * e]
     for step in range(t):
         for r in range(count):
-            source, target = (step * n + first + r) * 4 * e, r * ld
-            for j in range(4 * e):
-                a[target + j] = inputs[source + j] + bias[j]
-        _product(a=h, rows=rows, steps=steps, w=w, initial=a, between=ld, out=a, ld=ld, width=width)
+            at = step * n + first + r
+            a[r * ld : r * ld + four] = inputs[at * four : (at + 1) * four]
+            _add(a[r * ld :], bias)
+        _product(h, rows, steps, w, a, ld, a, ld, width)
         for r in range(count):
-            i = r * ld
-            _sigmoids(a, i, 2 * e)
-            _tanhs(a, i + 2 * e, e)
-            _sigmoids(a, i + 3 * e, e)
-            to = step * n + first + r
-            gates[to * 4 * e : (to + 1) * 4 * e] = a[i : i + 4 * e]
-            for j in range(e):
-                c[r * e + j] = a[i + e + j] * c[r * e + j] + a[i + j] * a[i + 2 * e + j]
-            cells[to * e : (to + 1) * e] = c[r * e : (r + 1) * e]
-            for j in range(e):
-                h[r * e + j] = a[i + 3 * e + j] * tanh(c[r * e + j])
-            y[to * e : (to + 1) * e] = h[r * e : (r + 1) * e]
+            at, gate = step * n + first + r, a[r * ld : r * ld + four]
+            cell, state = c[r * e : (r + 1) * e], h[r * e : (r + 1) * e]
+            i, f, g, o = gate[:e], gate[e : 2 * e], gate[2 * e : 3 * e], gate[3 * e :]
+            _sigmoids(gate[: 2 * e])
+            _tanhs(g, g)
+            _sigmoids(o)
+            _next_cell(i, f, g, cell)
+            _tanhs(cell, state)
+            _times(state, o)
+            gates[at * four : (at + 1) * four] = gate
+            cells[at * e : (at + 1) * e] = cell
+            y[at * e : (at + 1) * e] = state
 
 
 def lstm(
@@ -137,40 +179,25 @@ def _lstm_back(
     for step in range(t - 1, -1, -1):
         for r in range(count):
             at = step * n + first + r
-            i, k, q, s = r * four, at * e, at * four, r * e
-            for j in range(e):
-                dh[r * ld + j] += gy[k + j]
-            for j in range(e):
-                squashed[j] = tanh(cells[k + j])
-            for j in range(e):
-                slope = gates[q + 3 * e + j] * (1 - squashed[j] * squashed[j])
-                dc[s + j] += gc[k + j] + dh[r * ld + j] * slope
-            for j in range(e):
-                d[i + j] = dc[s + j] * gates[q + 2 * e + j] + gg[q + j]
-            before, begin = (cells, k - n * e) if step else (c0, (first + r) * e)
-            for j in range(e):
-                d[i + e + j] = dc[s + j] * before[begin + j] + gg[q + e + j]
-            for j in range(e):
-                d[i + 2 * e + j] = dc[s + j] * gates[q + j] + gg[q + 2 * e + j]
-            for j in range(e):
-                d[i + 3 * e + j] = dh[r * ld + j] * squashed[j] + gg[q + 3 * e + j]
-            for j in range(e):
-                dc[s + j] *= gates[q + e + j]
-            for j in range(2 * e):
-                d[i + j] *= gates[q + j] * (1 - gates[q + j])
-            for j in range(2 * e, 3 * e):
-                d[i + j] *= 1 - gates[q + j] * gates[q + j]
-            for j in range(3 * e, four):
-                d[i + j] *= gates[q + j] * (1 - gates[q + j])
-            da[q : q + four] = d[i : i + four]
-            for j in range(four):
-                total[j] += d[i + j]
-        _product(a=d, rows=rows, steps=steps, w=w, initial=zero, between=0, out=dh, ld=ld, width=width)
+            gate, extra, out = gates[at * four :], gg[at * four :], d[r * four : (r + 1) * four]
+            i, f, g, o = gate[:e], gate[e : 2 * e], gate[2 * e : 3 * e], gate[3 * e : four]
+            dhr, dcr = dh[r * ld : r * ld + e], dc[r * e : (r + 1) * e]
+            before = cells[(at - n) * e : (at - n + 1) * e] if step else c0[(first + r) * e : (first + r + 1) * e]
+            _add(dhr, gy[at * e : (at + 1) * e])
+            _tanhs(cells[at * e : (at + 1) * e], squashed)
+            _through_output(dhr, o, squashed, gc[at * e : (at + 1) * e], dcr)
+            _before_sigmoid(dcr, g, extra[:e], i, out[:e])
+            _before_sigmoid(dcr, before, extra[e : 2 * e], f, out[e : 2 * e])
+            _before_tanh(dcr, i, extra[2 * e : 3 * e], g, out[2 * e : 3 * e])
+            _before_sigmoid(dhr, squashed, extra[3 * e : four], o, out[3 * e :])
+            _times(dcr, f)
+            da[at * four : (at + 1) * four] = out
+            _add(total, out)
+        _product(d, rows, steps, w, zero, 0, dh, ld, width)
     sums[block * four : (block + 1) * four] = total
     for r in range(count):
-        for j in range(e):
-            dh0[(first + r) * e + j] = dh[r * ld + j]
-            dc0[(first + r) * e + j] = dc[r * e + j]
+        dh0[(first + r) * e : (first + r + 1) * e] = dh[r * ld : r * ld + e]
+    dc0[first * e : (first + count) * e] = dc[: count * e]
 
 
 def lstm_grad(
