@@ -12,6 +12,7 @@ import numpy as np
 from . import threads
 from .base import FLOATING, Array, Backend, Kernel
 from .namespace import Namespace
+from .numpy_special import SPECIAL
 from .numpy_updates import kernels as update_kernels
 
 # Ops whose kernel is one ufunc: naming it here saves a Python call per op.

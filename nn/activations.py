@@ -8,12 +8,10 @@ from ..autograd import ops
 from ..autograd.tensor import Tensor
 
 __all__ = [
-    "elu", "gelu", "leaky_relu", "log_softmax", "logsigmoid", "mish", "prelu", "relu", "selu", "sigmoid", "silu",
-    "softmax", "softmin", "softplus", "softsign", "tanh",
+    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax",
+    "logsigmoid", "mish", "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus",
+    "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
-
-SELU_ALPHA = 1.6732632423543772848170429916717
-SELU_SCALE = 1.0507009873554804934193349852946
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -33,13 +31,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
     He et al. 2015, "Delving Deep into Rectifiers".
     """
-    if weight.size != 1:
-        if input.ndim < 2 or input.shape[1] != weight.size:
-            raise ValueError(
-                f"prelu: the weight has {weight.size} channels, the input of shape {input.shape} has them on axis 1"
-            )
-        weight = ops.reshape(weight, shape=(weight.size,) + (1,) * (input.ndim - 2))
-    return ops.where(input > 0, input, weight * input)
+    return ops.prelu(input, weight)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -49,7 +41,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """scale·elu(x, alpha) with scale 1.0507… and alpha 1.6732…. Klambauer et al. 2017, "Self-Normalizing Networks"."""
-    return SELU_SCALE * ops.elu(input, alpha=SELU_ALPHA)
+    return ops.selu(input)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -64,7 +56,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x·tanh(softplus(x)). Misra 2019."""
-    return input * ops.tanh(softplus(input))
+    return ops.mish(input)
 
 
 def sigmoid(input: Tensor) -> Tensor:
@@ -89,7 +81,57 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 def softsign(input: Tensor) -> Tensor:
     """x/(1 + |x|)."""
-    return input / (ops.abs(input) + 1.0)
+    return ops.softsign(input)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """max(x, 0) + min(0, alpha·(e^(x/alpha) − 1)). Barron 2017."""
+    return ops.celu(input, alpha)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """x limited to [min_val, max_val]; the slope at the bounds is 0."""
+    return ops.hardtanh(input, min_val, max_val)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(x, 0), 6); the slope at 0 and 6 is 0."""
+    return ops.relu6(input)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(x + 3, 0), 6)/6."""
+    return ops.hardsigmoid(input)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x·min(max(x + 3, 0), 6)/6. Howard et al. 2019."""
+    return ops.hardswish(input)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where x > threshold, else the value."""
+    return ops.threshold(input, threshold, value)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """x − tanh x."""
+    return ops.tanhshrink(input)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x − λ where x > λ, x + λ where x < −λ, else 0."""
+    return ops.softshrink(input, lambd)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x where |x| > λ, else 0."""
+    return ops.hardshrink(input, lambd)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """a·σ(b), with a and b the halves of x along the axis `dim`. Dauphin et al. 2017."""
+    return ops.glu(input, dim)
 
 
 def _axis(name: str, dim: int | None) -> int:

@@ -1,6 +1,7 @@
 """Op families, one file each. What each file lists in `__all__` is public as `pullback.<name>`."""
 
 from .activation import *
+from .activation_more import *
 from .arrange import *
 from .attention import *
 from .binary import *
@@ -19,11 +20,13 @@ from .pool import *
 from .random import *
 from .reduce import *
 from .rnn import *
+from .running import *
 from .scan import *
 from .selection import *
 from .shape import *
 from .softmax import *
 from .sorting import *
+from .special import *
 from .transfer import transfer
 from .unary import *
 from .update import *

@@ -61,58 +61,49 @@ def _product(
         )  # fmt: skip
 
 
-# Rows are handed to helpers as slices, counted from 0: an index that could be negative keeps the vectoriser away.
+# Indices are cast to unsigned integers: one that could be negative, as far as the compiler sees, keeps the vectoriser
+# away, and slices, which start from 0, cost more than a short loop. Each loop touches few arrays for the same reason.
+_at = np.uintp
 
 
 @jit
-def _add(x: Floats, y: Floats) -> None:
-    for j in range(y.size):
-        x[j] += y[j]
+def _copy(x: Floats, a: int, out: Floats, b: int, n: int) -> None:
+    for j in range(n):
+        out[_at(b + j)] = x[_at(a + j)]
 
 
 @jit
-def _sigmoids(x: Floats) -> None:
-    for j in range(x.size):
-        x[j] = sigmoid(x[j])
+def _add(x: Floats, a: int, y: Floats, b: int, n: int) -> None:
+    for j in range(n):
+        x[_at(a + j)] += y[_at(b + j)]
 
 
 @jit
-def _tanhs(x: Floats, out: Floats) -> None:
-    for j in range(x.size):
-        out[j] = tanh(x[j])
+def _sigmoids(x: Floats, a: int, n: int) -> None:
+    for j in range(n):
+        x[_at(a + j)] = sigmoid(x[_at(a + j)])
 
 
 @jit
-def _next_cell(i: Floats, f: Floats, g: Floats, c: Floats) -> None:
-    for j in range(c.size):
-        c[j] = f[j] * c[j] + i[j] * g[j]
+def _tanhs(x: Floats, a: int, out: Floats, b: int, n: int) -> None:
+    for j in range(n):
+        out[_at(b + j)] = tanh(x[_at(a + j)])
 
 
 @jit
-def _times(x: Floats, y: Floats) -> None:
-    for j in range(x.size):
-        x[j] *= y[j]
+def _before_sigmoid(g: Floats, a: int, factor: Floats, b: int, gates: Floats, c: int, out: Floats, d: int, n: int) -> None:
+    """out = (g·factor + out)·gate·(1 − gate)."""
+    for j in range(n):
+        gate = gates[_at(c + j)]
+        out[_at(d + j)] = (g[_at(a + j)] * factor[_at(b + j)] + out[_at(d + j)]) * (gate * (1 - gate))
 
 
 @jit
-def _through_output(dh: Floats, o: Floats, squashed: Floats, gc: Floats, dc: Floats) -> None:
-    """∂c += gc + ∂h·o·(1 − tanh²c)."""
-    for j in range(dc.size):
-        dc[j] += gc[j] + dh[j] * o[j] * (1 - squashed[j] * squashed[j])
-
-
-@jit
-def _before_sigmoid(g: Floats, factor: Floats, extra: Floats, gate: Floats, out: Floats) -> None:
-    """(g·factor + extra)·gate·(1 − gate)."""
-    for j in range(out.size):
-        out[j] = (g[j] * factor[j] + extra[j]) * (gate[j] * (1 - gate[j]))
-
-
-@jit
-def _before_tanh(g: Floats, factor: Floats, extra: Floats, gate: Floats, out: Floats) -> None:
-    """(g·factor + extra)·(1 − gate²)."""
-    for j in range(out.size):
-        out[j] = (g[j] * factor[j] + extra[j]) * (1 - gate[j] * gate[j])
+def _before_tanh(g: Floats, a: int, factor: Floats, b: int, gates: Floats, c: int, out: Floats, d: int, n: int) -> None:
+    """out = (g·factor + out)·(1 − gate²)."""
+    for j in range(n):
+        gate = gates[_at(c + j)]
+        out[_at(d + j)] = (g[_at(a + j)] * factor[_at(b + j)] + out[_at(d + j)]) * (1 - gate * gate)
 
 
 @kernel
@@ -129,23 +120,23 @@ def _lstm_rows(
     c[: count * e] = c0[first * e : (first + count) * e]
     for step in range(t):
         for r in range(count):
-            at = step * n + first + r
-            a[r * ld : r * ld + four] = inputs[at * four : (at + 1) * four]
-            _add(a[r * ld :], bias)
+            _copy(inputs, (step * n + first + r) * four, a, r * ld, four)
+            _add(a, r * ld, bias, 0, four)
         _product(h, rows, steps, w, a, ld, a, ld, width)
         for r in range(count):
-            at, gate = step * n + first + r, a[r * ld : r * ld + four]
-            cell, state = c[r * e : (r + 1) * e], h[r * e : (r + 1) * e]
-            i, f, g, o = gate[:e], gate[e : 2 * e], gate[2 * e : 3 * e], gate[3 * e :]
-            _sigmoids(gate[: 2 * e])
-            _tanhs(g, g)
-            _sigmoids(o)
-            _next_cell(i, f, g, cell)
-            _tanhs(cell, state)
-            _times(state, o)
-            gates[at * four : (at + 1) * four] = gate
-            cells[at * e : (at + 1) * e] = cell
-            y[at * e : (at + 1) * e] = state
+            at, i, s = step * n + first + r, r * ld, r * e
+            f, g, o = i + e, i + 2 * e, i + 3 * e
+            _sigmoids(a, i, 2 * e)
+            _tanhs(a, g, a, g, e)
+            _sigmoids(a, o, e)
+            for j in range(e):
+                c[_at(s + j)] = a[_at(f + j)] * c[_at(s + j)] + a[_at(i + j)] * a[_at(g + j)]
+            _tanhs(c, s, h, s, e)
+            for j in range(e):
+                h[_at(s + j)] *= a[_at(o + j)]
+            _copy(a, i, gates, at * four, four)
+            _copy(c, s, cells, at * e, e)
+            _copy(h, s, y, at * e, e)
 
 
 def lstm(
@@ -172,32 +163,37 @@ def _lstm_back(
     first, ld = block * ROWS, -(-e // width) * width
     count, four = min(ROWS, n - first), 4 * e
     dh, dc = np.zeros(ROWS * ld, w.dtype), np.zeros(ROWS * e, w.dtype)
-    d, zero, squashed, total = (
-        np.zeros(ROWS * four, w.dtype), np.zeros(ld, w.dtype), np.zeros(e, w.dtype), np.zeros(four, w.dtype)
-    )  # fmt: skip
+    a, zero = np.zeros(ROWS * four, w.dtype), np.zeros(ld, w.dtype)
+    squashed, total = np.zeros(e, w.dtype), np.zeros(four, w.dtype)
     rows, steps = _offsets(ROWS, four * w.itemsize), _offsets(four, w.itemsize)
     for step in range(t - 1, -1, -1):
         for r in range(count):
             at = step * n + first + r
-            gate, extra, out = gates[at * four :], gg[at * four :], d[r * four : (r + 1) * four]
-            i, f, g, o = gate[:e], gate[e : 2 * e], gate[2 * e : 3 * e], gate[3 * e : four]
-            dhr, dcr = dh[r * ld : r * ld + e], dc[r * e : (r + 1) * e]
-            before = cells[(at - n) * e : (at - n + 1) * e] if step else c0[(first + r) * e : (first + r + 1) * e]
-            _add(dhr, gy[at * e : (at + 1) * e])
-            _tanhs(cells[at * e : (at + 1) * e], squashed)
-            _through_output(dhr, o, squashed, gc[at * e : (at + 1) * e], dcr)
-            _before_sigmoid(dcr, g, extra[:e], i, out[:e])
-            _before_sigmoid(dcr, before, extra[e : 2 * e], f, out[e : 2 * e])
-            _before_tanh(dcr, i, extra[2 * e : 3 * e], g, out[2 * e : 3 * e])
-            _before_sigmoid(dhr, squashed, extra[3 * e : four], o, out[3 * e :])
-            _times(dcr, f)
-            da[at * four : (at + 1) * four] = out
-            _add(total, out)
-        _product(d, rows, steps, w, zero, 0, dh, ld, width)
-    sums[block * four : (block + 1) * four] = total
+            k, i, d, h, s = at * e, at * four, r * four, r * ld, r * e
+            f, g, o = i + e, i + 2 * e, i + 3 * e
+            _add(dh, h, gy, k, e)
+            _add(dc, s, gc, k, e)
+            _tanhs(cells, k, squashed, 0, e)
+            for j in range(e):
+                through = 1 - squashed[j] * squashed[j]
+                dc[_at(s + j)] += dh[_at(h + j)] * gates[_at(o + j)] * through
+            _copy(gg, i, da, i, four)
+            _before_sigmoid(dc, s, gates, g, gates, i, da, i, e)
+            if step:
+                _before_sigmoid(dc, s, cells, k - n * e, gates, f, da, f, e)
+            else:
+                _before_sigmoid(dc, s, c0, (first + r) * e, gates, f, da, f, e)
+            _before_tanh(dc, s, gates, i, gates, g, da, g, e)
+            _before_sigmoid(dh, h, squashed, 0, gates, o, da, o, e)
+            for j in range(e):
+                dc[_at(s + j)] *= gates[_at(f + j)]
+            _copy(da, i, a, d, four)
+            _add(total, 0, da, i, four)
+        _product(a, rows, steps, w, zero, 0, dh, ld, width)
+    _copy(total, 0, sums, block * four, four)
     for r in range(count):
-        dh0[(first + r) * e : (first + r + 1) * e] = dh[r * ld : r * ld + e]
-    dc0[first * e : (first + count) * e] = dc[: count * e]
+        _copy(dh, r * ld, dh0, (first + r) * e, e)
+    _copy(dc, 0, dc0, first * e, count * e)
 
 
 def lstm_grad(

@@ -18,6 +18,18 @@ from .activation import (
     Softsign,
     Tanh,
 )
+from .activation_more import (
+    CELU,
+    GLU,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    ReLU6,
+    Softshrink,
+    Tanhshrink,
+    Threshold,
+)
 from .attention import MultiheadAttention
 from .conv import Conv2d
 from .dropout import Dropout, Dropout2d

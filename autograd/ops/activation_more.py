@@ -1,0 +1,145 @@
+"""Further activation functions, composed of other ops, with PyTorch's names, defaults and slopes at the kinks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .activation import elu, sigmoid, softplus
+from .elementwise import multiply, where
+from .shape import either, one_axis, reshape_, split_
+from .unary import abs, tanh
+
+__all__ = [
+    "celu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "mish", "prelu", "relu6", "selu",
+    "softshrink", "softsign", "tanhshrink", "threshold",
+]  # fmt: skip
+
+Array = Any
+
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+
+
+# ------------------------------------------------------------------ pieces of straight lines
+
+
+def hardtanh(x: Array, min_val: float = -1.0, max_val: float = 1.0) -> Array:
+    """x limited to [min_val, max_val]. The slope at the bounds is 0, where `clip` has 1.
+
+    Raises
+    ------
+    ValueError : min_val > max_val.
+    """
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
+    return where(x <= min_val, min_val, where(x >= max_val, max_val, x))
+
+
+def relu6(x: Array) -> Array:
+    """min(max(x, 0), 6); the slope at 0 and 6 is 0. Krizhevsky 2010."""
+    return hardtanh(x, 0.0, 6.0)
+
+
+def hardsigmoid(x: Array) -> Array:
+    """min(max(x + 3, 0), 6)/6; the slope at −3 and 3 is 0."""
+    return relu6(x + 3.0) / 6.0
+
+
+def hardswish(x: Array) -> Array:
+    """x·min(max(x + 3, 0), 6)/6; the slope at −3 is 0, at 3 it is 1. Howard et al. 2019, "MobileNetV3"."""
+    return x * relu6(x + 3.0) / 6.0
+
+
+def prelu(x: Array, weight: Array) -> Array:
+    """Rectifier with a trained slope: x where x > 0, weight·x elsewhere: also at 0.
+
+    weight: (1,) for all channels together, or (c,) along axis 1.
+
+    He et al. 2015, "Delving deep into rectifiers".
+    """
+    if weight.size != 1:
+        if x.ndim < 2 or x.shape[1] != weight.size:
+            raise ValueError(
+                f"prelu: the weight has {weight.size} channels, the input of shape {tuple(x.shape)} has them on axis 1"
+            )
+        weight = reshape_(weight, shape=(weight.size,) + (1,) * (x.ndim - 2))
+    elif not x.ndim:
+        weight = reshape_(weight, shape=())
+    return where(x > 0.0, x, weight * x)
+
+
+def threshold(x: Array, threshold: float, value: float) -> Array:
+    """x where x > threshold, else the value; the slope at the threshold is 0."""
+    return where(x <= threshold, value, x)
+
+
+def softshrink(x: Array, lambd: float = 0.5) -> Array:
+    """x − λ where x > λ, x + λ where x < −λ, else 0; the slope at ±λ is 0.
+
+    Raises
+    ------
+    ValueError : λ is negative.
+    """
+    if lambd < 0:
+        raise ValueError(f"softshrink: lambd must not be negative, not {lambd}")
+    return where(x > lambd, x - lambd, where(x < -lambd, x + lambd, x * 0.0))
+
+
+def hardshrink(x: Array, lambd: float = 0.5) -> Array:
+    """x where |x| > λ, else 0; the slope at ±λ is 0."""
+    return where((x >= -lambd) & (x <= lambd), 0.0, x)
+
+
+# ------------------------------------------------------------------ smooth
+
+
+def selu(x: Array) -> Array:
+    """Self-normalising ELU, scale·elu(x, α), scale 1.0507…, α 1.6732…; the slope at 0 is scale·α.
+
+    Klambauer et al. 2017, "Self-normalizing neural networks".
+    """
+    return SELU_SCALE * elu(x, alpha=SELU_ALPHA)
+
+
+def celu(x: Array, alpha: float = 1.0) -> Array:
+    """max(x, 0) + min(0, α·(e^(x/α) − 1)), whose slope is continuous for every α. Barron 2017.
+
+    Raises
+    ------
+    ValueError : α is not positive.
+    """
+    if alpha <= 0:
+        raise ValueError(f"celu: alpha must be positive, not {alpha}")
+    return alpha * elu(x / alpha, alpha=1.0)
+
+
+def mish(x: Array) -> Array:
+    """x·tanh(softplus(x)). Misra 2019, "Mish: a self-regularized non-monotonic activation function"."""
+    return x * tanh(softplus(x, beta=1.0, threshold=20.0))
+
+
+def softsign(x: Array) -> Array:
+    """x/(1 + |x|); its second derivative at 0, where it jumps, is 0."""
+    return x / (abs(x) + 1.0)
+
+
+def tanhshrink(x: Array) -> Array:
+    """x − tanh x."""
+    return x - tanh(x)
+
+
+def glu(x: Array, axis: int | None = None, *, dim: int | None = None) -> Array:
+    """Gated linear unit a·σ(b), with a and b the halves of x along an axis, the last by default.
+
+    Dauphin et al. 2017, "Language modeling with gated convolutional networks".
+
+    Raises
+    ------
+    ValueError : the axis has odd length.
+    """
+    a = one_axis(either(axis, dim, -1), x.ndim, "glu")
+    if x.shape[a] % 2:
+        raise ValueError(f"glu: axis {a} of shape {tuple(x.shape)} must have even length, to be halved")
+    half = x.shape[a] // 2
+    value, gate = split_(x, sizes=(half, half), axis=a)
+    return multiply(value, sigmoid(gate))
