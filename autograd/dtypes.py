@@ -11,6 +11,11 @@ from typing import Any
 
 import numpy as np
 
+__all__ = [
+    "as_dtype", "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
+    "uint32", "uint64",
+]  # fmt: skip
+
 DType = np.dtype[Any]
 
 bool_ = np.dtype("bool")

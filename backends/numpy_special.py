@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 Array = Any
@@ -39,4 +40,4 @@ def polygamma(x: Array, n: int) -> Array:
     return scale * zeta(x.dtype.type(n + 1), x)
 
 
-SPECIAL = {"erfc": erfc, "erfinv": erfinv, "lgamma": lgamma, "polygamma": polygamma}
+SPECIAL: dict[str, Callable[..., Any]] = {"erfc": erfc, "erfinv": erfinv, "lgamma": lgamma, "polygamma": polygamma}

@@ -19,7 +19,7 @@ import pullback as pb
 from pullback.backends import Backend
 from pullback.conformance.case import OpCase
 from pullback.conformance.cases import all_cases
-from pullback.conformance.checks import CHECKS, NotApplicable
+from pullback.conformance.checks import CHECKS, NotApplicableError
 
 FOLDER = Path(pullback.__file__).parent / "backends" / "cupy"
 pytestmark = pytest.mark.skipif(cupy_on_host.COMPILER is None, reason="g++ is not installed")
@@ -88,7 +88,7 @@ def _failures(case: OpCase, backend: Backend) -> str:
         try:
             with pb.backend(backend), np.errstate(all="ignore"):
                 check(case, backend)
-        except NotApplicable:
+        except NotApplicableError:
             continue
         except Exception as error:  # every failure of an op is reported at once
             messages.append(f"{case.id}, {name}: {type(error).__name__}: {error}")

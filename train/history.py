@@ -95,5 +95,6 @@ class History:
                 axes.plot(epochs, self.history[f"val_{name}"], marker=".", label="validation")
                 axes.legend()
             axes.set(xlabel="epoch", title=name)
+            axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
         figure.savefig(path)

@@ -8,6 +8,7 @@ from .binary import *
 from .contraction import *
 from .conv import *
 from .creation import *
+from .ctc import *
 from .elementwise import *
 from .extrema import *
 from .fused import *
@@ -15,6 +16,7 @@ from .index import *
 from .linalg import *
 from .linear import *
 from .loss import *
+from .loss_more import *
 from .norm import *
 from .pool import *
 from .random import *

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..base import Kernel
 from ..numpy import NumpyBackend
-from . import guards
+from . import guards, guards_sequence
 
 __all__ = ["NumbaBackend"]
 
@@ -40,6 +40,8 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "cross_entropy_index_grad": ("entropy", guards.cross_entropy_index_grad),
     "relu": ("pointwise", guards.one_shape),
     "relu_grad": ("pointwise", guards.one_shape),
+    "lstm": ("rnn", guards_sequence.lstm),
+    "lstm_grad": ("rnn", guards_sequence.lstm_grad),
     "sgd_step": ("updates", guards.update),
     "adam_step": ("updates", guards.update),
     "rmsprop_step": ("updates", guards.update),

@@ -62,7 +62,8 @@ def _product(
 
 
 # Indices are cast to unsigned integers: one that could be negative, as far as the compiler sees, keeps the vectoriser
-# away, and slices, which start from 0, cost more than a short loop. Each loop touches few arrays for the same reason.
+# away, and slices, which start from 0, cost more than a short loop. Each loop touches few arrays, and none of them
+# twice under two names, for the same reason.
 _at = np.uintp
 
 
@@ -91,7 +92,15 @@ def _tanhs(x: Floats, a: int, out: Floats, b: int, n: int) -> None:
 
 
 @jit
-def _before_sigmoid(g: Floats, a: int, factor: Floats, b: int, gates: Floats, c: int, out: Floats, d: int, n: int) -> None:
+def _tanhs_here(x: Floats, a: int, n: int) -> None:
+    for j in range(n):
+        x[_at(a + j)] = tanh(x[_at(a + j)])
+
+
+@jit
+def _before_sigmoid(
+    g: Floats, a: int, factor: Floats, b: int, gates: Floats, c: int, out: Floats, d: int, n: int
+) -> None:
     """out = (g·factor + out)·gate·(1 − gate)."""
     for j in range(n):
         gate = gates[_at(c + j)]
@@ -127,7 +136,7 @@ def _lstm_rows(
             at, i, s = step * n + first + r, r * ld, r * e
             f, g, o = i + e, i + 2 * e, i + 3 * e
             _sigmoids(a, i, 2 * e)
-            _tanhs(a, g, a, g, e)
+            _tanhs_here(a, g, e)
             _sigmoids(a, o, e)
             for j in range(e):
                 c[_at(s + j)] = a[_at(f + j)] * c[_at(s + j)] + a[_at(i + j)] * a[_at(g + j)]
@@ -148,7 +157,7 @@ def lstm(
     y, cells = np.empty((t, n, e), x.dtype), np.empty((t, n, e), x.dtype)
     gates = np.empty((t, n, 4 * e), x.dtype)
     _lstm_rows(
-        -(-n // ROWS), inputs, b_ih + b_hh, panels_of_rows(w_hh), ready(h0), ready(c0), y, cells, gates, t, n, e,
+        -(-n // ROWS), inputs, ready(b_ih + b_hh), panels_of_rows(w_hh), ready(h0), ready(c0), y, cells, gates, t, n, e,
         tile_width(x.itemsize),
     )  # fmt: skip
     return y, cells, gates
