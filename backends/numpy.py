@@ -108,7 +108,12 @@ class NumpyBackend(Backend):
     def __init__(self) -> None:
         super().__init__(
             Namespace(
-                np, erf=erf, index_add=index_add, masked=masked, sliding_windows=sliding_windows, wrap_index=wrap_index,
+                np,
+                erf=erf,
+                index_add=index_add,
+                masked=masked,
+                sliding_windows=sliding_windows,
+                wrap_index=wrap_index,
                 **SPECIAL,
             ),
         )

@@ -1,6 +1,6 @@
 """Where a workload's step goes, op by op: wall time inside each op's kernel, and what is left for Python around them.
 
-    python benchmarks/profile_ops.py cnn-128 --backend numba
+python benchmarks/profile_ops.py cnn-128 --backend numba
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import pullback as pb
 from peers import pullback_
 from specs import SPECS
-
-import pullback as pb
 
 
 class Timed(dict):

@@ -29,6 +29,7 @@ from .layers import (
     Dropout2d,
     Embedding,
     Flatten,
+    Fold,
     GaussianNLLLoss,
     GroupNorm,
     GRUCell,
@@ -80,6 +81,7 @@ from .layers import (
     TransformerEncoderLayer,
     TripletMarginLoss,
     Unflatten,
+    Unfold,
 )
 from .module import Module
 from .sequential import Sequential

@@ -278,7 +278,7 @@ def test_arrays_keep_dtype_and_values_through_a_backend(name: str, dtype: str) -
 def test_strict_has_the_standard_and_the_extras_and_nothing_else() -> None:
     xp = StrictBackend().xp
     assert xp.asarray([1.0]).dtype == xp.float64
-    with pytest.raises(AttributeError, match="neither array API 2024.12 nor an extra"):
+    with pytest.raises(AttributeError, match="neither array API"):
         xp.einsum
 
 

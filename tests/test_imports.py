@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,15 +122,21 @@ def test_importing_pullback_loads_no_optional_or_heavy_library() -> None:
     assert python(code).strip() == "[]"
 
 
-def test_importing_pullback_takes_under_a_fifth_of_a_second() -> None:
-    # The package's own share: starting the interpreter and importing NumPy, which is most of the whole, come before.
-    # Processor time and the best of several runs, since other work on the machine only ever adds time.
+def test_importing_pullback_takes_under_a_tenth_of_a_second_beyond_numpy(tmp_path: Path) -> None:
+    # NumPy is most of the whole 0.2 s that an import may take. Processor time and the best of several runs, since other
+    # work on the machine only ever adds time; with bytecode on disk, as after any installation.
     code = "import time, numpy; t = time.process_time(); import pullback; print(time.process_time() - t)"
-    best = min(float(python(code)) for _ in range(5))
-    assert best < 0.2, f"import pullback took {best:.3f} s at best"
+    best = min(float(python(code, bytecode=tmp_path)) for _ in range(6))
+    assert best < 0.1, f"import pullback took {best:.3f} s at best"
 
 
-def python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT.anchor, timeout=120)
+def python(code: str, bytecode: Path | None = None) -> str:
+    env = dict(os.environ)
+    if bytecode is not None:
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
+        env["PYTHONPYCACHEPREFIX"] = str(bytecode)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT.anchor, timeout=120, env=env
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -9,9 +9,11 @@ from .contraction import *
 from .conv import *
 from .creation import *
 from .ctc import *
+from .decompositions import *
 from .elementwise import *
 from .extrema import *
 from .fused import *
+from .grouping import *
 from .index import *
 from .linalg import *
 from .linear import *
@@ -32,5 +34,6 @@ from .special import *
 from .transfer import transfer
 from .unary import *
 from .update import *
+from .windows import *
 
 from .extrema import norm  # isort: skip  (the submodule of that name hides the function otherwise)

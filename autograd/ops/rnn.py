@@ -13,6 +13,7 @@ x: (t, n, f), time first; weights, biases and the order of the gates are PyTorch
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ..primitive import primitive
@@ -303,10 +304,7 @@ def _rnn_grad_rule(
     g: Any, need: tuple[bool, ...], gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array,
     nonlinearity: str,
 ) -> tuple[Any, ...]:  # fmt: skip
-    def run(xp: Any, *inputs: Array) -> Arrays:
-        return _rnn_backward(xp, *inputs, nonlinearity=nonlinearity)
-
-    return derivative(run, g, (gy, x, h0, w_ih, w_hh, y), need)
+    return derivative(partial(_rnn_backward, nonlinearity=nonlinearity), g, (gy, x, h0, w_ih, w_hh, y), need)
 
 
 rnn_grad.vjp(_rnn_grad_rule)

@@ -13,14 +13,14 @@ def _recurrent(x: Array, h0: Array, w_ih: Array, w_hh: Array, gates: int) -> boo
     if x.ndim != 3 or h0.ndim != 2:
         return False
     rows = gates * h0.shape[1]
-    return h0.shape[0] == x.shape[1] and w_ih.shape == (rows, x.shape[2]) and w_hh.shape == (rows, h0.shape[1])
+    return bool(h0.shape[0] == x.shape[1] and w_ih.shape == (rows, x.shape[2]) and w_hh.shape == (rows, h0.shape[1]))
 
 
 def lstm(x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array) -> bool:
     """Arrays that belong together."""
     if not floats(x, h0, c0, w_ih, w_hh, b_ih, b_hh) or not _recurrent(x, h0, w_ih, w_hh, 4):
         return False
-    return c0.shape == h0.shape and b_ih.shape == b_hh.shape == w_ih.shape[:1]
+    return bool(c0.shape == h0.shape and b_ih.shape == b_hh.shape == w_ih.shape[:1])
 
 
 def lstm_grad(
@@ -30,6 +30,6 @@ def lstm_grad(
     """Arrays that belong together."""
     if not floats(x, gy, gc, ggates, h0, c0, w_ih, w_hh, y, c, gates) or not _recurrent(x, h0, w_ih, w_hh, 4):
         return False
-    t, n, e = (*x.shape[:2], h0.shape[1])
+    t, n, e = x.shape[0], x.shape[1], h0.shape[1]
     states = all(a.shape == (t, n, e) for a in (gy, gc, y, c))
     return states and c0.shape == h0.shape and ggates.shape == gates.shape == (t, n, 4 * e)

@@ -68,3 +68,4 @@ from .transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from .windows import Fold, Unfold

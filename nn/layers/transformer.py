@@ -7,8 +7,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ...autograd import ops
 from ...autograd.tensor import Tensor
 from .. import functional as F
@@ -217,5 +215,5 @@ class Transformer(Module):
     @staticmethod
     def generate_square_subsequent_mask(sz: int, dtype: Any = None, backend: Any = None) -> Tensor:
         """The causal mask as floats to add: (sz, sz), 0 on and below the diagonal, −∞ above."""
-        hidden = np.triu(np.ones((sz, sz), bool), 1)
-        return ops.asarray(np.where(hidden, -math.inf, 0.0), dtype=dtype or "float32", backend=backend)
+        seen = ops.tril(ops.ones((sz, sz), dtype=dtype or "float32", backend=backend))
+        return ops.where(seen == 0.0, -math.inf, seen * 0.0)
