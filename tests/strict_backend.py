@@ -76,6 +76,7 @@ def _on_device(device: Any) -> Any:
     if device == HOST:
         return array_api_strict
     names = {name: getattr(array_api_strict, name) for name in dir(array_api_strict) if not name.startswith("_")}
+    names["linalg"] = array_api_strict.linalg  # loaded on first access, so not in dir()
     for name in CREATION:
         names[name] = functools.partial(names[name], device=device)
     return SimpleNamespace(**names)
