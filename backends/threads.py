@@ -29,6 +29,7 @@ class _Threads:
     count: int | None = None
     version = 0
     forked = False
+    kernels = False
 
 
 _threads = _Threads()
@@ -50,7 +51,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Compute with `n` threads from now on, in every Python thread: compiled kernels, and OpenBLAS where it is loaded.
+    """Compute with `n` threads from now on, in every Python thread: compiled kernels, or OpenBLAS where none has run.
 
     More threads than the process has cores gain nothing; kernels use at most as many as their pool was started with.
 
@@ -60,7 +61,16 @@ def set_num_threads(n: int) -> None:
     """
     _threads.count = _checked(n, "the number of threads")
     _threads.version += 1
-    limit_blas(_threads.count)
+    limit_blas(1 if _threads.kernels else _threads.count)
+
+
+def kernels_started() -> None:
+    """Leave the threads to the kernels from now on: BLAS computes with one.
+
+    OpenBLAS's own threads spin for milliseconds after every product, on the cores that the next kernel needs.
+    """
+    _threads.kernels = True
+    limit_blas(1)
 
 
 def version() -> int:
@@ -91,13 +101,13 @@ def _checked(n: int | str, what: str) -> int:
 
 def limit_blas(n: int) -> None:
     """Set the number of threads of every OpenBLAS loaded in this process, by the library's own setter."""
-    for path in _openblas_paths():
+    for path in openblas_paths():
         setter = _setter(path)
         if setter is not None:
             setter(n)
 
 
-def _openblas_paths() -> Iterator[str]:
+def openblas_paths() -> Iterator[str]:
     """Files of the OpenBLAS libraries in this process: NumPy's and SciPy's wheels bring one each."""
     maps = Path("/proc/self/maps")
     if maps.exists():

@@ -408,3 +408,28 @@ def test_describe_and_policy(monkeypatch):
     monkeypatch.setenv("PULLBACK_FALLBACK", "error")
     with pytest.raises(BackendError, match="softmax"):
         numba_backend.kernel("softmax", softmax.forward)(np.ones((2, 3), np.float32), axis=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(5, 7, 3), (64, 33, 17), (9, 128, 130), (1, 50, 40), (40, 50, 1)])
+def test_products_in_pieces(monkeypatch, shape, dtype):
+    from pullback.backends.numba import products
+
+    monkeypatch.setattr(products, "PIECE", 1)
+    m, k, n = shape
+    rng = np.random.default_rng(0)
+    x, y, b = (rng.standard_normal(s).astype(dtype) for s in ((m, k), (k, n), (n,)))
+    tolerance = {"rtol": 1e-4, "atol": 1e-4} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-12}
+    for left in (x, np.asfortranarray(x), x[::-1][::-1]):
+        for right in (y, np.asfortranarray(y)):
+            got = products.matmul(left, right)
+            assert got.dtype == x.dtype
+            np.testing.assert_allclose(got, x @ y, **tolerance)
+    np.testing.assert_allclose(products.linear(x, y.T, b), x @ y + b, **tolerance)
+    np.testing.assert_allclose(products.linear_relu(x, y.T, b), np.maximum(x @ y + b, 0), **tolerance)
+    one = products.matmul(x, y)
+    threads.set_num_threads(1)
+    try:
+        np.testing.assert_array_equal(products.matmul(x, y), one)
+    finally:
+        threads.set_num_threads(threads.available_cores())

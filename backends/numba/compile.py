@@ -28,8 +28,9 @@ import numpy as np
 
 from .. import threads
 
-# OpenMP's idle threads would spin after each kernel and take the cores from the BLAS call that follows.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# How long OpenMP's idle threads wait for the next kernel before they sleep: about a millisecond, since waking one takes
+# as long as a small kernel. BLAS, which would suffer from it, keeps to one thread (`products.py`).
+os.environ.setdefault("GOMP_SPINCOUNT", "300000")
 if "numba" not in sys.modules and threads.get_num_threads() > threads.available_cores():
     os.environ.setdefault("NUMBA_NUM_THREADS", str(threads.get_num_threads()))
 
@@ -296,6 +297,7 @@ def _prepare() -> None:
         if _loop is None:
             if numba.threading_layer() == "workqueue":
                 _one_at_a_time = threading.Lock()  # this pool aborts the process if two Python threads use it at once
+            threads.kernels_started()
             signature = types.void(types.int64, types.int64, types.int64)
             _plain = _driver(signature, parallel=False)
             _loop = _driver(signature, parallel=True)

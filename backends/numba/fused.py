@@ -107,10 +107,3 @@ def conv2d_relu(x: Array, weight: Array, bias: Array, **geometry: Any) -> Array:
     out = conv.conv2d_bias(x, weight, bias, **geometry)
     pointwise.clip_below(out)
     return out
-
-
-def linear_relu(x: Array, weight: Array, bias: Array) -> Array:
-    """x: (m, in), weight: (out, in), bias: (out,) -> (m, out)."""
-    out = x @ weight.T
-    out += bias
-    return np.maximum(out, 0, out=out)

@@ -60,13 +60,19 @@ def conv2d_bias(x: Array, weight: Array, bias: Array, **static: Any) -> bool:
 
 
 def linear(x: Array, weight: Array, bias: Array) -> bool:
-    """A matrix of rows, and a weight and bias that fit it."""
-    return (
+    """Rows, and a weight and bias that fit them."""
+    return bool(
         floats(x, weight, bias)
-        and x.ndim == weight.ndim == 2
-        and x.shape[1] == weight.shape[1]
+        and x.ndim >= 2
+        and weight.ndim == 2
+        and x.shape[-1] == weight.shape[1]
         and bias.shape == weight.shape[:1]
     )
+
+
+def matmul(x: Array, y: Array) -> bool:
+    """Two matrices that fit; batches of them are NumPy's."""
+    return x.ndim == y.ndim == 2 and x.shape[1] == y.shape[0] and floats(x, y)
 
 
 def conv2d_input_grad(
