@@ -1,0 +1,63 @@
+"""The parity report forgets no public name, and its comparisons can fail."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pullback as pb
+from parity.case import Absent, Section
+from parity_report import sections
+
+
+@pytest.mark.parametrize("section", sections(), ids=lambda section: section.title)
+def test_every_public_name_is_in_the_report(section: Section) -> None:
+    public, entries = set(section.public()), set(section.entries)
+    assert not public - entries, f"not in the report: {sorted(public - entries)}"
+    assert not entries - public, f"in the report, but not public: {sorted(entries - public)}"
+    assert all(entry.reason for entry in section.entries.values() if isinstance(entry, Absent))
+
+
+@pytest.fixture
+def compare():
+    pytest.importorskip("torch", reason="the parity report compares with PyTorch: pip install torch==2.13.0")
+    from parity.compare import compare
+
+    return compare
+
+
+X = np.linspace(0.1, 0.9, 4)
+
+
+def test_compare_counts_what_agrees(compare) -> None:
+    import torch
+
+    assert compare(pb.sin, torch.sin, [X]).passed == ("forward", "gradient", "second")
+    assert compare(pb.sin, torch.sin, [X.astype(np.float32)], order=0).passed == ("float32",)
+    assert compare(lambda x: x > 0, lambda x: x > 0, [X]).passed == ("forward",)
+
+
+def test_compare_finds_wrong_values_and_wrong_gradients(compare) -> None:
+    import torch
+
+    @pb.primitive(floating=True)
+    def slope(x, /, *, xp):
+        return xp.sin(x)
+
+    slope.vjp(x=lambda g, x: g * pb.cos(x) * 1.000001)
+
+    @pb.primitive(floating=True, tensor_rules=True)
+    def curvature(x, /, *, xp):
+        return xp.sin(x)
+
+    curvature.vjp(x=lambda g, x: g * pb.cos(x.detach()))
+
+    value = compare(lambda x: pb.sin(x) + 1e-9, torch.sin, [X])
+    assert not value.passed and "result 0" in value.failed
+    assert compare(slope, torch.sin, [X]).failed.startswith("gradient 0")
+    second = compare(curvature, torch.sin, [X])
+    assert second.passed == ("forward", "gradient") and second.failed.startswith("second 0")
+    shape = compare(lambda x: pb.sin(x)[None], torch.sin, [X])
+    assert "shape (1, 4)" in shape.failed
+    assert "does not require a gradient" in compare(lambda x: pb.sin(x.detach()), torch.sin, [X]).failed
+    assert "KeyError" in compare(lambda x: {}["x"], torch.sin, [X]).failed
