@@ -26,7 +26,8 @@ _SCALARS = (bool, int, float)
 
 def eager(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """Apply `prim` to Tensors, arrays and scalars: the default interpreter."""
-    if prim.simple:
+    count = len(args)
+    if prim.simple == count and not params:
         x = args[0]
         if type(x) is Tensor:
             xv = x._value
@@ -34,7 +35,7 @@ def eager(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any
             node = x._node
             if prim.floating and xv.dtype not in backend.float_dtypes:
                 return _general(prim, args, params)
-            if len(args) == 1:
+            if count == 1:
                 values: Any = (xv,)
                 parents: Any = (node,)
                 mask = 0 if node is None else 1

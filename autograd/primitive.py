@@ -90,8 +90,9 @@ class Primitive:
             self.promoted = tuple(self.inputs) if promote or elementwise or floating else ()
         #: Per input: does it take part in dtype promotion? One entry stands for all inputs of a variadic op.
         self.promotes = tuple(name in self.promoted for name in self.inputs)
-        #: Takes the short way through the eager interpreter.
-        self.simple = elementwise and not self.statics and outputs == 1 and self.promoted == self.inputs and n in (1, 2)
+        simple = elementwise and not self.statics and outputs == 1 and self.promoted == self.inputs and n in (1, 2)
+        #: With so many arguments and no parameters a call takes the short way through eager; −1: never.
+        self.simple = n if simple else -1
         self.outputs = outputs
         self.tensor_rules = tensor_rules
         self.rules: dict[str, Callable[..., Any]] = {}

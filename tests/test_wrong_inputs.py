@@ -92,6 +92,9 @@ x23, x45 = np.ones((2, 3), np.float32), np.ones((4, 5), np.float32)
 CASES: dict[str, Case] = {
     "matmul of shapes that do not fit": (lambda _: pb.tensor(x23) @ x45, ValueError, r"matmul\(\(2, 3\) float32, \(4, 5\)"),
     "add of shapes that do not broadcast": (lambda _: pb.tensor(x23) + x45, ValueError, r"add\(\(2, 3\) float32"),
+    "an op given too many arrays": (lambda _: pb.exp(pb.zeros(2), pb.zeros(2)), TypeError, r"exp takes 1 array argument\(s\) \('x',\), got 2"),
+    "an op given too few arrays": (lambda _: pb.add(pb.zeros(2)), TypeError, "add takes 2 array"),
+    "an op given a parameter that it does not have": (lambda _: pb.add(pb.zeros(2), pb.zeros(2), alpha=2), TypeError, "add has no parameter.*alpha"),
     "a linear layer fed the wrong width": (lambda _: nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 2))(x23), ValueError, "Linear"),
     "a convolution fed the wrong channels": (lambda _: nn.Conv2d(3, 8, 3)(np.ones((1, 1, 8, 8), "f")), ValueError, "channel"),
     "a kernel larger than the image": (lambda _: nn.Conv2d(1, 8, 9)(np.ones((1, 1, 4, 4), "f")), ValueError, "kernel"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 #: What a case may have compared, in the order of the report's columns.
-CHECKS = ("float32", "forward", "gradient", "second")
+CHECKS = ("float32", "integers", "forward", "gradient", "second")
 
 
 @dataclass(frozen=True)
