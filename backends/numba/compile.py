@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import operator
 import os
 import sys
 import threading
@@ -40,7 +41,9 @@ from numba import prange, types
 from numba.core import config as _config
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
+from numba.core.datamodel.models import ArrayModel
 from numba.extending import intrinsic as _intrinsic
+from numba.extending import lower_builtin, register_model
 from numba.extending import overload as _overload
 from numba.np import arrayobj
 
@@ -123,6 +126,46 @@ if address_of(_probe := np.zeros(1)) != _probe.ctypes.data:  # another layout of
         return address
 
 
+# ------------------------------------------------------------ the arrays that kernels see
+
+
+class Flat(types.Array):  # type: ignore[misc]
+    """A row-major array of one dimension whose indices are never negative.
+
+    NumPy's own arrays count negative indices from the end. That choice at every access keeps LLVM from vectorising any
+    loop whose start it cannot prove to be positive, which is every loop over one task's part of an array.
+    """
+
+    def __init__(self, dtype: Any) -> None:
+        super().__init__(dtype, 1, "C", name=f"flat({dtype})")
+
+    def copy(self, dtype: Any = None, ndim: Any = None, layout: Any = None, readonly: Any = None) -> Any:
+        """The type of a part of it, or of an array like it."""
+        if ndim in (None, 1) and layout in (None, "C") and not readonly:
+            return Flat(self.dtype if dtype is None else dtype)
+        return super().copy(dtype, ndim, layout, readonly)
+
+
+register_model(Flat)(ArrayModel)
+
+
+def _counted(context: Any, builder: Any, sig: Any, args: Any) -> tuple[Any, Any]:
+    """The same access with an unsigned index, which Numba takes as it is."""
+    array, index, *value = sig.args
+    whole = context.cast(builder, args[1], index, types.intp)
+    return sig.replace(args=(array, types.uintp, *value)), (args[0], whole, *args[2:])
+
+
+@lower_builtin(operator.getitem, Flat, types.Integer)
+def _get(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return arrayobj.getitem_arraynd_intp(context, builder, *_counted(context, builder, sig, args))
+
+
+@lower_builtin(operator.setitem, Flat, types.Integer, types.Any)
+def _set(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return arrayobj.setitem_array(context, builder, *_counted(context, builder, sig, args))
+
+
 class Kernel:
     """A compiled function of arrays, numbers and a task's index. See this module's text."""
 
@@ -170,7 +213,7 @@ class Kernel:
                         kinds.append(_SCALARS[kind][0])
                     else:
                         element = numba.from_dtype(np.dtype(_FIXED.get(kind, dtype)))
-                        kinds.append(types.Array(element, 1, "C"))
+                        kinds.append(Flat(element))
                 signature = types.void(types.int64, types.int64)
                 options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
                 made: Any = CFunc(
