@@ -104,12 +104,29 @@ class Edge:
 
 
 @dataclass(frozen=True)
+class Composite:
+    """A public function that is made of ops, so that it stands in the table and passes the same checks as they do."""
+
+    fn: Callable[..., Any]
+    elementwise: bool = False
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.fn.__name__
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        """Call the function."""
+        return self.fn(*args, **params)
+
+
+@dataclass(frozen=True)
 class OpCase:
     """One row.
 
     Attributes
     ----------
-    op : the primitive. inputs : a domain per array input.
+    op : the primitive, or a function made of primitives. inputs : a domain per array input.
     reference : NumPy arrays (float64) -> the expected array, or tuple of arrays for several outputs.
     params : static parameters. label : tells rows of one op apart.
     orders : derivative orders to check (0: not differentiable).
@@ -117,7 +134,7 @@ class OpCase:
     edges : declared special points. gradcheck : extra keyword arguments for `gradcheck`.
     """
 
-    op: Primitive
+    op: Primitive | Composite
     inputs: Sequence[Domain]
     reference: Callable[..., Any]
     params: dict[str, Any] = field(default_factory=dict)

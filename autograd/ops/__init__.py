@@ -7,6 +7,7 @@ from .attention import *
 from .binary import *
 from .contraction import *
 from .conv import *
+from .conv_nd import *
 from .creation import *
 from .ctc import *
 from .decompositions import *
@@ -14,6 +15,7 @@ from .elementwise import *
 from .extrema import *
 from .fused import *
 from .grouping import *
+from .images import *
 from .index import *
 from .linalg import *
 from .linear import *
@@ -21,8 +23,10 @@ from .loss import *
 from .loss_more import *
 from .norm import *
 from .pool import *
+from .pool_nd import *
 from .random import *
 from .reduce import *
+from .resample import *
 from .rnn import *
 from .running import *
 from .scan import *
