@@ -242,8 +242,8 @@ def lp_pool(
 ) -> Any:  # fmt: skip
     """The p-th root of the sum of p-th powers of each window of the last `axes` axes: (Σ xᵖ)^(1/p).
 
-    With p = ±∞ it is the largest or smallest |x|. As in PyTorch the powers keep their signs, a negative sum counts as positive, and a window that `ceil_mode` lets
-    reach over the border has its mean times the whole window's size.
+    With p = ±∞ it is the largest or smallest |x|. As in PyTorch the powers keep their signs, a negative sum counts as
+    positive, and a window that `ceil_mode` lets reach over the border has its mean times the whole window's size.
     """
     kernel, steps, none, ones = _options("lp_pool", x, axes, kernel_size, stride, 0)
     if math.isinf(norm_type):
