@@ -197,7 +197,7 @@ class _Run:
         inner, state.apply = state.apply, self.outer
         try:
             t = g if self.create_graph else Tensor._wrap(g, node.backend)
-            for hook in node.hooks or ():
+            for hook in tuple(node.hooks or ()):
                 changed = hook(t)
                 if changed is not None:
                     if tuple(changed.shape) != tuple(t.shape):

@@ -68,7 +68,7 @@ def eager(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any
             except Exception as error:
                 raise _explain(prim, args, params, error) from error
             if type(value) is not backend.array_type:
-                value = backend.asarray(value)
+                value = _result(prim, value, values, backend)
             out = _new(Tensor)
             out._value = value
             out.backend = backend
@@ -99,7 +99,8 @@ def _general(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> 
         params = _complete(prim, params)
     flags = prim.promotes * len(args) if prim.variadic else prim.promotes
     if len(args) != len(flags):
-        raise TypeError(f"{prim.name} takes {len(flags)} array argument(s) {prim.inputs}, got {len(args)}")
+        keywords = f"; {', '.join(prim.statics)}: by keyword" if prim.statics else ""
+        raise TypeError(f"{prim.name} takes {len(flags)} array argument(s) {prim.inputs}, got {len(args)}{keywords}")
     values: list[Any] = []
     parents: list[Node | None] = []
     mask, bit, located = 0, 1, False
@@ -141,7 +142,7 @@ def _apply_converted(prim: Primitive, args: tuple[Any, ...], flags: tuple[bool, 
             mask |= (a._node is not None) << i
             located = located or type(a) is Parameter
         else:
-            values.append(a if prim.elementwise and type(a) in _SCALARS else as_array(a, backend))
+            values.append(a if prim.elementwise and type(a) in _SCALARS else _as_input(prim, i, a, backend))
             parents.append(None)
     return _compute(prim, backend, args, values, parents, params, mask, located)
 
@@ -160,15 +161,16 @@ def _compute(
         raise _explain(prim, args, params, error) from error
     plan = prim.plan(mask) if mask and state.grad else None
     if prim.outputs == 1:
-        return _wrap_one(plan, params, parents, values, result, backend, located)
-    return _wrap_many(plan, params, parents, values, result, backend, located)
+        return _wrap_one(prim, plan, params, parents, values, result, backend, located)
+    return _wrap_many(prim, plan, params, parents, values, result, backend, located)
 
 
 def _wrap_one(
-    plan: Any, params: dict[str, Any], parents: Any, values: Any, value: Any, backend: Backend, located: bool
-) -> Tensor:
+    prim: Primitive, plan: Any, params: dict[str, Any], parents: Any, values: Any, value: Any, backend: Backend,
+    located: bool,
+) -> Tensor:  # fmt: skip
     if type(value) is not backend.array_type:
-        value = backend.asarray(value)
+        value = _result(prim, value, values, backend)
     out = _new(Tensor)
     out._value, out.backend, out._node = value, backend, None
     if plan is not None:
@@ -180,9 +182,10 @@ def _wrap_one(
 
 
 def _wrap_many(
-    plan: Any, params: dict[str, Any], parents: Any, values: Any, result: Any, backend: Backend, located: bool
-) -> tuple[Tensor, ...]:
-    arrays = tuple(v if type(v) is backend.array_type else backend.asarray(v) for v in result)
+    prim: Primitive, plan: Any, params: dict[str, Any], parents: Any, values: Any, result: Any, backend: Backend,
+    located: bool,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    arrays = tuple(v if type(v) is backend.array_type else _result(prim, v, values, backend) for v in result)
     node = None
     if plan is not None:
         shapes = tuple((tuple(v.shape), backend.dtype_name(v)) for v in arrays)
@@ -199,10 +202,36 @@ def _wrap_many(
     return tuple(outs)
 
 
+def _result(prim: Primitive, value: Any, values: Any, backend: Backend) -> Any:
+    """What a kernel returned other than an array of its backend, as one: NumPy's scalars, a user's kernel's numbers.
+
+    A Python float takes the dtype of the floating inputs, so that a compiled function that returns one narrows and
+    widens nothing.
+    """
+    if isinstance(value, np.generic):
+        return backend.asarray(value)
+    if type(value) is float:
+        strong = [backend.dtype_of(v) for v in values if hasattr(v, "dtype")]
+        floating = [dtype for dtype in strong if dtype.kind == "f"]
+        return backend.asarray(np.asarray(value, dtype=promote(floating, [float])))
+    try:
+        array = backend.asarray(value)
+        real = backend.dtype_of(array).kind in "biuf"
+    except (TypeError, ValueError, KeyError):
+        real = False
+    if not real:
+        raise TypeError(f"{prim.name}: its forward returned a {type(value).__name__}, not an array of numbers")
+    return array
+
+
 def _complete(prim: Primitive, params: dict[str, Any]) -> dict[str, Any]:
     """Static parameters with defaults filled in; unknown and missing ones are an error that names the op."""
     if params.keys() == prim.static_names:
         return params
+    if "dim" in params and "axis" in prim.static_names:
+        if "axis" in params:
+            raise TypeError(f"{prim.name}: give axis= or dim=, not both: they are the same argument")
+        params = {("axis" if name == "dim" else name): value for name, value in params.items()}
     unknown = params.keys() - prim.static_names
     if unknown:
         raise TypeError(f"{prim.name} has no parameter {sorted(unknown)}; it takes {list(prim.statics)}")
@@ -237,10 +266,8 @@ def _promote(prim: Primitive, args: tuple[Any, ...], flags: tuple[bool, ...], ba
         if type(a) in _SCALARS:
             weak.append(type(a))
             continue
-        if a is None:
-            raise TypeError(f"{prim.name}: input {i} is None; it must be a Tensor, an array or a number")
         if not isinstance(a, Tensor):
-            converted[i] = a = Tensor._wrap(as_array(a, backend), backend)
+            converted[i] = a = Tensor._wrap(_as_input(prim, i, a, backend), backend)
         strong.append(a.dtype)
     target = promote(strong, weak)
     if prim.floating and target.kind != "f":
@@ -257,6 +284,16 @@ def _promote(prim: Primitive, args: tuple[Any, ...], flags: tuple[bool, ...], ba
     return tuple(converted)
 
 
+def _as_input(prim: Primitive, i: int, a: Any, backend: Backend) -> Any:
+    """Input i of an op, which is no Tensor, as an array."""
+    if a is None or isinstance(a, str):
+        raise TypeError(f"{prim.name}: input {i} is {a!r}; it must be a Tensor, an array or a number")
+    try:
+        return as_array(a, backend)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{prim.name}: input {i}: {error}") from error
+
+
 def as_array(data: Any, backend: Backend, dtype: DType | None = None) -> Any:
     """Host data as an array of `backend`: NumPy arrays keep their dtype, Python floats become float32, unless told."""
     if type(data) is backend.array_type:
@@ -266,7 +303,7 @@ def as_array(data: Any, backend: Backend, dtype: DType | None = None) -> Any:
     elif isinstance(data, numbers.Number | list | tuple | range):
         if isinstance(data, list | tuple):
             data = _unwrapped(data)
-        array = np.asarray(data, dtype=dtype)
+        array = _from_python(data, dtype)
         if dtype is None and array.dtype == np.float64:
             array = array.astype(DEFAULT_FLOAT)
         elif dtype is None and array.dtype.kind == "i":
@@ -282,6 +319,23 @@ def as_array(data: Any, backend: Backend, dtype: DType | None = None) -> Any:
     return backend.asarray(array)
 
 
+def _from_python(data: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
+    """Numbers and nested sequences of them as an array."""
+    try:
+        array = np.asarray(data, dtype=dtype)
+    except OverflowError as error:
+        raise OverflowError(f"cannot make a tensor of {dtype} of these integers: one is out of its range") from error
+    except ValueError as error:
+        if "inhomogeneous" in str(error):
+            raise ValueError(
+                "cannot make a tensor of nested sequences of unequal lengths; pad them to one length first"
+            ) from error
+        raise
+    if array.dtype == object and isinstance(data, int):
+        raise OverflowError(f"cannot make a tensor of the integer {data}: it does not fit in 64 bits")
+    return array
+
+
 def _unwrapped(data: Any) -> Any:
     """Nested sequences with Tensors inside, as nested sequences of NumPy arrays."""
     if isinstance(data, Tensor):
@@ -295,7 +349,7 @@ def _explain(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], err
     """The same kind of error, naming the op, its shapes, dtypes and parameters. Never shows array contents."""
     if isinstance(error, BackendError | FallbackWarning | GraphError | MemoryError):
         return error
-    kind = next((k for k in (IndexError, TypeError, ValueError) if isinstance(error, k)), RuntimeError)
+    kind = next((k for k in (IndexError, TypeError, ValueError, OverflowError) if isinstance(error, k)), RuntimeError)
     what = ", ".join(describe(a) for a in args)
     static = "".join(f", {k}={v}" for k, v in params.items())
     return kind(f"{prim.name}({what}{static}): {error}")

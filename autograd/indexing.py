@@ -239,7 +239,8 @@ def _plain(item: Any) -> Any:
             item = item.astype(np.int64)
     kind = _kind(item)
     if kind not in "iub":
-        raise IndexError(f"only ints, slices (:), ..., None, and arrays of ints or bools are indices, not {item.dtype}")
+        what = "a string" if kind in "US" else item.dtype
+        raise IndexError(f"only ints, slices (:), ..., None, and arrays of ints or bools are indices, not {what}")
     if isinstance(item, np.ndarray) and item.ndim == 0:
         return item.item()
     if kind == "b" and len(item.shape) == 0:

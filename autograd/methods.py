@@ -112,10 +112,18 @@ class TensorMethods(ElementwiseMethods):
     def __pos__(self) -> Tensor:
         return self  # type: ignore[return-value]
 
+    # Elementwise; but nothing is equal to None or a string, which Python answers with False by itself.
+
+    __hash__ = object.__hash__
+
     def __eq__(self, other: object) -> Any:
+        if other is None or type(other) is str:
+            return NotImplemented
         return state.apply(ops.equal, (self, other), _NONE)
 
     def __ne__(self, other: object) -> Any:
+        if other is None or type(other) is str:
+            return NotImplemented
         return state.apply(ops.not_equal, (self, other), _NONE)
 
     def __lt__(self, other: Any) -> Tensor:
@@ -239,14 +247,14 @@ class TensorMethods(ElementwiseMethods):
 
     # -------------------------------------------------------------- softmax
 
-    def softmax(self, axis: int = -1, *, dim: int | None = None) -> Tensor:
+    def softmax(self, axis: int | None = None, *, dim: int | None = None) -> Tensor:
         """Softmax eˣ / Σ eˣ along an axis, the last by default."""
-        return ops.softmax(self, axis=one_axis(axis if dim is None else dim, self.ndim, "softmax"))  # type: ignore[attr-defined]
+        return ops.softmax(self, axis=one_axis(either(axis, dim, -1), self.ndim, "softmax"))  # type: ignore[attr-defined]
 
-    def log_softmax(self, axis: int = -1, *, dim: int | None = None) -> Tensor:
+    def log_softmax(self, axis: int | None = None, *, dim: int | None = None) -> Tensor:
         """Logarithm of the softmax along an axis, the last by default."""
-        return ops.log_softmax(self, axis=one_axis(axis if dim is None else dim, self.ndim, "log_softmax"))  # type: ignore[attr-defined]
+        return ops.log_softmax(self, axis=one_axis(either(axis, dim, -1), self.ndim, "log_softmax"))  # type: ignore[attr-defined]
 
 
 from . import ops  # noqa: E402
-from .ops.shape import one_axis  # noqa: E402
+from .ops.shape import either, one_axis  # noqa: E402

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..backends import Backend, BackendError, get_backend
+from ..backends.base import DTYPES
 from .dtypes import DType, as_dtype
 from .graph import GraphError, Leaf, Node, Shape
+from .hooks import RemovableHandle
 from .methods import TensorMethods
+from .object_methods import ObjectMethods
 from .shape_methods import ShapeMethods
 
 
-class Tensor(TensorMethods, ShapeMethods):
+class Tensor(TensorMethods, ShapeMethods, ObjectMethods):
     """An n-dimensional array that records what is done with it.
 
     Parameters
@@ -87,6 +91,14 @@ class Tensor(TensorMethods, ShapeMethods):
             n *= k
         return n
 
+    def dim(self) -> int:
+        """Number of axes, as a method: PyTorch's name."""
+        return self.ndim
+
+    def numel(self) -> int:
+        """Number of elements, as a method: PyTorch's name."""
+        return self.size
+
     @property
     def dtype(self) -> DType:
         """The element type, as a NumPy dtype on every backend."""
@@ -159,7 +171,7 @@ class Tensor(TensorMethods, ShapeMethods):
         if self._node is None:
             raise GraphError(
                 "backward() on a tensor that depends on no leaf with requires_grad=True "
-                "(made under no_grad(), detached, or from constants only)"
+                "(made under no_grad(), detached, from constants only, or by an op without a derivative)"
             )
         g = seed(self, gradient, create_graph)
         found = sweep([(self._node, g)], create_graph=create_graph, retain_graph=retain_graph)
@@ -169,19 +181,18 @@ class Tensor(TensorMethods, ShapeMethods):
         """The same values, cut off from the graph."""
         return Tensor._wrap(self._value, self.backend)
 
-    def register_hook(self, hook: Any) -> Any:
+    def register_hook(self, hook: Callable[[Tensor], Any]) -> RemovableHandle:
         """Call `hook(grad)` when this tensor's gradient is known; what it returns, if anything, replaces the gradient.
 
-        Returns a callable that removes the hook.
+        Returns a handle: its `remove()`, or the end of a `with` block, takes the hook away.
         """
         node = self._node
         if node is None:
             raise GraphError("register_hook needs a tensor that requires a gradient")
         if node.hooks is None:
             node.hooks = []
-        hooks = node.hooks
-        hooks.append(hook)
-        return lambda: hooks.remove(hook) if hook in hooks else None
+        node.hooks.append(hook)
+        return RemovableHandle(node.hooks, hook)
 
     def retain_grad(self) -> None:
         """Fill `.grad` of this computed tensor in backward too."""
@@ -261,73 +272,13 @@ class Tensor(TensorMethods, ShapeMethods):
         device: tuple[int, int] = self._value.__dlpack_device__()
         return device
 
-    # ------------------------------------------------------------ Python
-
-    def __len__(self) -> int:
-        if not self._value.shape:
-            raise TypeError("a 0-d tensor has no length")
-        return int(self._value.shape[0])
-
-    def __iter__(self) -> Any:
-        from .ops.shape import unbind
-
-        len(self)  # a 0-d tensor has nothing to iterate over, and says so
-        return iter(unbind(self))
-
-    def _scalar(self, kind: str) -> Any:
-        if self.size != 1:
-            raise ValueError(
-                f"{kind}() of a tensor with shape {self.shape} is ambiguous; reduce it first, or use .item()"
-            )
-        return self.item()
-
-    def __bool__(self) -> bool:
-        return bool(self._scalar("bool"))
-
-    def __float__(self) -> float:
-        return float(self._scalar("float"))
-
-    def __int__(self) -> int:
-        return int(self._scalar("int"))
-
-    def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise TypeError(f"only integer tensors can be an index, not {self.dtype}")
-        return int(self._scalar("index"))
-
-    __hash__ = object.__hash__
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise TypeError("tensors are immutable: write x = x.at[i].set(v), or x.at[i].add(v), instead of x[i] = v")
-
-    def __repr__(self) -> str:
-        values = np.array2string(
-            self.backend.to_numpy(self._value), precision=4, threshold=24, edgeitems=3, separator=", "
-        )
-        if "\n" in values:
-            values = values.replace("\n", "\n" + " " * 7)
-        op = "" if self._node is None else f", op={self._node.name}" if not self.is_leaf else ", requires_grad=True"
-        return f"Tensor({values}, shape={self.shape}, dtype={self.dtype}, backend={self.backend.name}{op})"
-
-    def __reduce__(self) -> Any:
-        return _rebuild, (type(self), np.asarray(self.numpy()), self.backend.name, self.requires_grad)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if not self.is_leaf:
-            raise GraphError("only leaves can be deep-copied; use .detach() first")
-        return _rebuild(type(self), self.numpy().copy(), self.backend.name, self.requires_grad)
-
 
 def _writeable(value: Any) -> bool:
     flags = getattr(value, "flags", None)
     return flags is None or bool(flags.writeable)
 
 
-def _rebuild(kind: type[Tensor], values: Any, backend: str, requires_grad: bool) -> Tensor:
-    return kind(values, requires_grad=requires_grad, backend=backend)
-
-
-_DTYPE_NAMES = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"}
+_DTYPE_NAMES = frozenset(dtype.name for dtype in DTYPES)
 
 
 class Parameter(Tensor):
@@ -389,6 +340,3 @@ class Parameter(Tensor):
         array = np.array(self.backend.to_numpy(self._value))
         array.flags.writeable = False
         return array
-
-    def __repr__(self) -> str:
-        return super().__repr__().replace("Tensor(", "Parameter(", 1)

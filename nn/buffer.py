@@ -48,9 +48,6 @@ class Buffer(Tensor):
     def __reduce__(self) -> Any:
         return _rebuild, (self.numpy().copy(), self.backend.name, self.persistent)
 
-    def __repr__(self) -> str:
-        return super().__repr__().replace("Tensor(", "Buffer(", 1)
-
 
 def _rebuild(values: Any, backend: str, persistent: bool) -> Buffer:
     return Buffer(values, persistent=persistent, backend=backend)

@@ -5,30 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..autograd.hooks import RemovableHandle
 from ..autograd.primitive import primitive
 from ..autograd.state import state
 from ..autograd.tensor import Tensor
 
 #: kind -> the hooks of that kind, in the order they were registered
 KINDS = ("forward_pre", "forward", "backward_pre", "backward")
-
-
-class RemovableHandle:
-    """What registering a hook returns: `remove()` takes the hook away, and so does the end of a `with` block."""
-
-    def __init__(self, hooks: list[Any], hook: Any) -> None:
-        self._hooks = hooks
-        self._hook = hook
-
-    def remove(self) -> None:
-        """Take the hook away; nothing happens the second time."""
-        self._hooks[:] = [h for h in self._hooks if h is not self._hook]
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
 
 
 class _Hook:

@@ -67,14 +67,14 @@ def clip_grad_norm_(
 def _norm(tensors: list[Tensor], p: float) -> Tensor:
     """The p-norm of all the tensors' elements together."""
     if p == math.inf:
-        parts = [ops.amax(ops.abs(t)) if t.size else ops.sum_(t) for t in tensors]
+        parts = [ops.amax(ops.abs(t)) if t.size else ops.sum(t) for t in tensors]
         total: Any = parts[0]
         for part in parts[1:]:
             total = ops.maximum(total, part)
         return total
     if p == 2.0:
-        return ops.sqrt(_sum([ops.sum_(t * t) for t in tensors]))
-    return _sum([ops.sum_(ops.abs(t) ** p) for t in tensors]) ** (1.0 / p)
+        return ops.sqrt(_sum([ops.sum(t * t) for t in tensors]))
+    return _sum([ops.sum(ops.abs(t) ** p) for t in tensors]) ** (1.0 / p)
 
 
 def _sum(parts: list[Tensor]) -> Tensor:

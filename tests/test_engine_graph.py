@@ -190,11 +190,12 @@ def test_hooks_see_and_replace_gradients() -> None:
     y = x * 3.0
     seen = []
     y.register_hook(lambda g: seen.append(g.tolist()))
-    remove = y.register_hook(lambda g: g * 10.0)
+    handle = y.register_hook(lambda g: g * 10.0)
     y.sum().backward(retain_graph=True)
     assert seen == [[1.0, 1.0]]
     assert x.grad.tolist() == [30.0, 30.0]
-    remove()
+    handle.remove()
+    handle.remove()
     x.grad = None
     y.sum().backward()
     assert x.grad.tolist() == [3.0, 3.0]

@@ -1,5 +1,7 @@
 """Op families, one file each. What each file lists in `__all__` is public as `pullback.<name>`."""
 
+from types import ModuleType as _Module
+
 from .activation import *
 from .activation_more import *
 from .arrange import *
@@ -41,3 +43,6 @@ from .update import *
 from .windows import *
 
 from .extrema import norm  # isort: skip  (the submodule of that name hides the function otherwise)
+
+# The public names, without the submodules that hold them.
+__all__ = [name for name, value in globals().items() if not name.startswith("_") and not isinstance(value, _Module)]

@@ -107,6 +107,8 @@ def index_set(x: Array, index: Array, updates: Array, axis: int) -> Array:
 def _checked(index: Any, x: Array, axis: int) -> Any:
     """An index array on x's backend; one given as host data is checked here, whatever the backend does."""
     if hasattr(index, "_node"):
+        if index.dtype.kind not in "iu":
+            raise IndexError(f"an index tensor holds integers, not {index.dtype}")
         return index
     if isinstance(index, list | tuple | range | int):
         index = np.asarray(index)

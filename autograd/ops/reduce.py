@@ -16,7 +16,7 @@ from .elementwise import astype, not_equal, where
 from .shape import broadcast_to_, either, reshape_, some_axes
 from .unary import exp
 
-__all__ = ["all", "any", "count_nonzero", "logsumexp", "mean", "std", "sum", "sum_", "var"]
+__all__ = ["all", "any", "count_nonzero", "logsumexp", "mean", "std", "sum", "var"]
 
 Array = Any
 Axis = int | tuple[int, ...] | None

@@ -38,7 +38,10 @@ def either(axis: Any, dim: Any, default: Any = None) -> Any:
 
 def one_axis(axis: Any, ndim: int, op: str) -> int:
     """An axis as an int in [0, ndim)."""
-    a = as_int(axis)
+    try:
+        a = as_int(axis)
+    except TypeError:
+        raise TypeError(f"{op}: an axis is an int, not {axis!r}") from None
     if not -ndim <= a < ndim:
         raise np.exceptions.AxisError(f"{op}: axis {a} is out of bounds for an array with {ndim} axes")
     return a % ndim
