@@ -4,6 +4,8 @@ from . import lr_scheduler
 from .adam import Adam, Adamax, AdamW, NAdam, RAdam
 from .adaptive import Adadelta, Adagrad, RMSprop
 from .clipping import clip_grad_norm_, clip_grad_value_
+from .layerwise import LAMB, Adafactor, Muon
+from .lbfgs import LBFGS
 from .lr_scheduler import (
     ChainedScheduler,
     ConstantLR,
@@ -19,4 +21,4 @@ from .lr_scheduler import (
     StepLR,
 )
 from .optimizer import Optimizer
-from .sgd import SGD, Lion
+from .sgd import ASGD, SGD, Lion, Rprop

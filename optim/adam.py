@@ -7,7 +7,7 @@ from typing import Any
 from ..autograd.ops.update import adam_step, adamax_step, nadam_step, radam_step
 from ..autograd.tensor import Parameter, Tensor
 from .checks import at_least, fraction
-from .optimizer import Group, Optimizer, Params
+from .optimizer import Group, Optimizer, Params, number
 
 Betas = tuple[float, float]
 
@@ -20,7 +20,7 @@ class _AdamLike(Optimizer):
         at_least(group, title, "eps", "weight_decay")
         fraction(group, title, "betas")
 
-    def state_names(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group, p: Parameter) -> tuple[str, ...]:
         """First and second moments."""
         return ("exp_avg", "exp_avg_sq")
 
@@ -61,7 +61,7 @@ class Adam(_AdamLike):
             },
         )  # fmt: skip
 
-    def state_names(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group, p: Parameter) -> tuple[str, ...]:
         """First and second moments, and the largest second moment for AMSGrad."""
         return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if group["amsgrad"] else ("exp_avg", "exp_avg_sq")
 
@@ -103,7 +103,7 @@ class Adamax(_AdamLike):
             params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
         )
 
-    def state_names(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group, p: Parameter) -> tuple[str, ...]:
         """First moment and running maximum."""
         return ("exp_avg", "exp_inf")
 
@@ -137,14 +137,13 @@ class NAdam(_AdamLike):
         super().check(group, title)
         at_least(group, title, "momentum_decay")
 
-    def state_names(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group, p: Parameter) -> tuple[str, ...]:
         """First and second moments and the product of the momenta so far."""
         return ("exp_avg", "exp_avg_sq", "mu_product")
 
     def init_state(self, p: Parameter, group: Group) -> dict[str, Tensor]:
         """Zeros, and 1 for the product."""
-        one = p.backend.xp.ones((), dtype=p.backend.native_dtype("float64"))
-        return {**super().init_state(p, group), "mu_product": Tensor._wrap(one, p.backend)}
+        return {**super().init_state(p, group), "mu_product": number(1.0, p.backend)}
 
     def options(self, group: Group) -> dict[str, Any]:
         """Static parameters of `nadam_step`."""

@@ -7,7 +7,7 @@ from typing import Any
 from ..autograd.ops.update import adadelta_step, adagrad_step, rmsprop_step
 from ..autograd.tensor import Parameter, Tensor
 from .checks import at_least, fraction
-from .optimizer import Group, Optimizer, Params
+from .optimizer import Group, Optimizer, Params, filled
 
 
 class RMSprop(Optimizer):
@@ -39,7 +39,7 @@ class RMSprop(Optimizer):
         """Raise ValueError for an option out of its range."""
         at_least(group, title, "alpha", "eps", "weight_decay", "momentum")
 
-    def state_names(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group, p: Parameter) -> tuple[str, ...]:
         """Mean square, and the momentum buffer and mean gradient where they are used."""
         return (
             "square_avg",
@@ -81,14 +81,13 @@ class Adagrad(Optimizer):
         """Raise ValueError for an option out of its range."""
         at_least(group, title, "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
 
-    def state_names(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group, p: Parameter) -> tuple[str, ...]:
         """The sum of squares."""
         return ("sum",)
 
     def init_state(self, p: Parameter, group: Group) -> dict[str, Tensor]:
         """The initial sum of squares."""
-        full = p.backend.xp.full_like(p._value, float(group["initial_accumulator_value"]))
-        return {"sum": Tensor._wrap(full, p.backend)}
+        return {"sum": filled(p, group["initial_accumulator_value"])}
 
     def options(self, group: Group) -> dict[str, Any]:
         """Static parameters of `adagrad_step`."""
@@ -119,7 +118,7 @@ class Adadelta(Optimizer):
         at_least(group, title, "eps", "weight_decay")
         fraction(group, title, "rho")
 
-    def state_names(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group, p: Parameter) -> tuple[str, ...]:
         """Mean squares of gradients and of steps."""
         return ("square_avg", "acc_delta")
 

@@ -14,6 +14,8 @@ from ..backends import Backend
 
 Group = dict[str, Any]
 Params = Iterable[Parameter] | Iterable[tuple[str, Parameter]] | Iterable[dict[str, Any]]
+#: Backend, dtype, steps taken and names of the state.
+Kind = tuple[Backend, Any, int, tuple[str, ...]]
 
 
 class Optimizer:
@@ -43,7 +45,7 @@ class Optimizer:
     >>> from pullback import optim
     >>> class SignDescent(optim.Optimizer):
     ...     rule = pb.lion_step
-    ...     def state_names(self, group):
+    ...     def state_names(self, group, p):
     ...         return ("exp_avg",)
     ...     def options(self, group):
     ...         return {"beta1": 0.0, "beta2": 0.0}
@@ -105,6 +107,7 @@ class Optimizer:
             made["param_names"] = names
         if made.get("lr") is None:
             raise ValueError(f"{title} has no learning rate; pass lr=")
+        made["lr"] = _rate(made["lr"])
         if not made["lr"] >= 0.0:
             raise ValueError(f"{title}: lr must be at least 0, not {made['lr']}")
         self.check(made, title)
@@ -115,8 +118,8 @@ class Optimizer:
     def check(self, group: Group, title: str) -> None:
         """Raise ValueError if one of the group's options is out of its range."""
 
-    def state_names(self, group: Group) -> tuple[str, ...]:
-        """Names of the rule's state lists, in its order."""
+    def state_names(self, group: Group, p: Parameter) -> tuple[str, ...]:
+        """Names of the rule's state lists, in its order. Parameters with other names go to the rule apart."""
         return ()
 
     def options(self, group: Group) -> dict[str, Any]:
@@ -126,7 +129,7 @@ class Optimizer:
     def init_state(self, p: Parameter, group: Group) -> dict[str, Tensor]:
         """State of a parameter before its first step: zeros of its shape and dtype."""
         zeros = p.backend.xp.zeros_like
-        return {name: Tensor._wrap(zeros(p._value), p.backend) for name in self.state_names(group)}
+        return {name: Tensor._wrap(zeros(p._value), p.backend) for name in self.state_names(group, p)}
 
     # ------------------------------------------------------------------- stepping
 
@@ -147,13 +150,13 @@ class Optimizer:
                 loss = closure()
         with no_grad():
             for group in self.param_groups:
-                for (backend, _, step), params in self._alike(group).items():
-                    self._move(group, backend, step, params)
+                for (backend, _, step, names), params in self._alike(group).items():
+                    self._move(group, backend, step, names, params)
         return loss
 
-    def _alike(self, group: Group) -> dict[tuple[Backend, Any, int], list[Parameter]]:
-        """The parameters with gradients, by backend, dtype and steps taken: one call of the rule takes one kind."""
-        kinds: dict[tuple[Backend, Any, int], list[Parameter]] = {}
+    def _alike(self, group: Group) -> dict[Kind, list[Parameter]]:
+        """The parameters with gradients by kind: one call of the rule takes one kind."""
+        kinds: dict[Kind, list[Parameter]] = {}
         for p in group["params"]:
             g = p.grad
             if g is None:
@@ -165,22 +168,21 @@ class Optimizer:
             state = self.state.get(p)
             if state is None:
                 state = self.state[p] = {"step": 0, **self.init_state(p, group)}
-            kinds.setdefault((p.backend, dtype, state["step"]), []).append(p)
+            kinds.setdefault((p.backend, dtype, state["step"], self.state_names(group, p)), []).append(p)
             del value
             if _is_shared(p):
                 # the step may write into the parameter's memory: whoever else looks at it keeps the old values
                 p._value = p.backend.xp.asarray(p._value, copy=True)
         return kinds
 
-    def _move(self, group: Group, backend: Backend, step: int, params: list[Parameter]) -> None:
-        names = self.state_names(group)
+    def _move(self, group: Group, backend: Backend, step: int, names: tuple[str, ...], params: list[Parameter]) -> None:
         states = [self.state[p] for p in params]
         for p, state in zip(params, states, strict=True):
             self._follow(p, state, names, group)
         lists = [[state[name] for state in states] for name in names]
         n = len(params)
         new = self.rule(
-            _number(group["lr"], backend), _number(step + 1, backend), *params, *[p.grad for p in params],
+            number(group["lr"], backend), number(step + 1, backend), *params, *[p.grad for p in params],
             *[t for values in lists for t in values], n=n, donate=True, **self.options(group),
         )  # fmt: skip
         del lists
@@ -252,6 +254,7 @@ class Optimizer:
         by_index = {str(i): entries for i, entries in saved_state.items()}  # JSON makes the keys strings
         for group, saved in zip(self.param_groups, saved_groups, strict=True):
             merged = {**group, **saved, "params": group["params"]}
+            merged["lr"] = _rate(merged["lr"])
             groups.append({name: _plain(value) for name, value in merged.items()})
             for p, i in zip(group["params"], saved["params"], strict=True):
                 entries = by_index.pop(str(i), None)
@@ -294,12 +297,25 @@ class Optimizer:
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
 
-def _number(value: float, backend: Backend) -> Tensor:
-    """A 0-d float64 Tensor."""
+def _rate(value: Any) -> Any:
+    """A learning rate as a plain number: a 0-d Tensor, PyTorch's too, is read."""
+    return value if isinstance(value, int | float) else float(value)
+
+
+def number(value: float, backend: Backend) -> Tensor:
+    """A 0-d float64 Tensor: a rate, a count, or state that is one number."""
     return Tensor._wrap(backend.asarray(float(value), float64), backend)
 
 
+def filled(p: Parameter, value: float) -> Tensor:
+    """State like the parameter with one value everywhere."""
+    return Tensor._wrap(p.backend.xp.full_like(p._value, float(value)), p.backend)
+
+
 def _copy(value: Any) -> Any:
+    """An entry of the state for someone else: Tensors, also those of a list, are copied."""
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
     if not isinstance(value, Tensor):
         return value
     return Tensor._wrap(value.backend.xp.asarray(value._value, copy=True), value.backend)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autograd.ops.update import lion_step, sgd_step
+from ..autograd.ops.update import asgd_step, lion_step, rprop_step, sgd_step
+from ..autograd.tensor import Parameter, Tensor
 from .checks import at_least, fraction
-from .optimizer import Group, Optimizer, Params
+from .optimizer import Group, Optimizer, Params, filled, number
 
 
 class SGD(Optimizer):
@@ -50,7 +51,7 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError(f"{title}: Nesterov momentum needs momentum > 0 and dampening 0")
 
-    def state_names(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group, p: Parameter) -> tuple[str, ...]:
         """The momentum buffer, if there is momentum."""
         return ("momentum_buffer",) if group["momentum"] else ()
 
@@ -83,7 +84,7 @@ class Lion(Optimizer):
         at_least(group, title, "weight_decay")
         fraction(group, title, "betas")
 
-    def state_names(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group, p: Parameter) -> tuple[str, ...]:
         """The momentum."""
         return ("exp_avg",)
 
@@ -91,3 +92,88 @@ class Lion(Optimizer):
         """Static parameters of `lion_step`."""
         beta1, beta2 = group["betas"]
         return {"beta1": beta1, "beta2": beta2, "weight_decay": group["weight_decay"], "maximize": group["maximize"]}
+
+
+class ASGD(Optimizer):
+    """Averaged SGD: p ← p·(1 − λη) − η·g with a falling rate η = lr/(1 + λ·lr·t)^α, and the average of p beside it.
+
+    The average is `state[p]["ax"]`; it begins after `t0` steps and is p itself before. Polyak & Juditsky, *Acceleration
+    of stochastic approximation by averaging*, 1992. Averages of any optimiser's path: `train.swa_utils`.
+
+    Parameters
+    ----------
+    params : see `Optimizer`. lr : learning rate at first. lambd : λ. alpha : α. t0 : step at which averaging starts.
+    weight_decay : added to the gradient as weight_decay·p. maximize : go up the gradient.
+    """
+
+    rule = asgd_step
+    scalar_state = ("eta", "mu")
+
+    def __init__(
+        self, params: Params, lr: float = 1e-2, lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6,
+        weight_decay: float = 0.0, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            params,
+            {
+                "lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay, "maximize": maximize,
+            },
+        )  # fmt: skip
+
+    def check(self, group: Group, title: str) -> None:
+        """Raise ValueError for an option out of its range."""
+        at_least(group, title, "weight_decay")
+
+    def state_names(self, group: Group, p: Parameter) -> tuple[str, ...]:
+        """The current rate, the weight of the newest parameters in the average, and the average."""
+        return ("eta", "mu", "ax")
+
+    def init_state(self, p: Parameter, group: Group) -> dict[str, Tensor]:
+        """The rate lr, and an average that the first step replaces."""
+        eta, mu = (number(value, p.backend) for value in (group["lr"], 1.0))
+        return {"eta": eta, "mu": mu, "ax": filled(p, 0.0)}
+
+    def options(self, group: Group) -> dict[str, Any]:
+        """Static parameters of `asgd_step`."""
+        return {name: group[name] for name in ("lambd", "alpha", "t0", "weight_decay", "maximize")}
+
+
+class Rprop(Optimizer):
+    """Rprop: each element moves against the sign of its gradient by a size of its own, which grows while signs agree.
+
+    For gradients of all the data: those of small batches change their signs too often. Riedmiller & Braun, *A direct
+    adaptive method for faster backpropagation learning*, 1993.
+
+    Parameters
+    ----------
+    params : see `Optimizer`. lr : the sizes at first; what a schedule sets later has no effect.
+    etas : factors (η₋, η₊) of the size where the sign changes and where it stays, 0 < η₋ < 1 < η₊.
+    step_sizes : bounds of the size. maximize : go up the gradient.
+    """
+
+    rule = rprop_step
+
+    def __init__(
+        self, params: Params, lr: float = 1e-2, etas: tuple[float, float] = (0.5, 1.2),
+        step_sizes: tuple[float, float] = (1e-6, 50.0), *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize})
+
+    def check(self, group: Group, title: str) -> None:
+        """Raise ValueError for an option out of its range."""
+        minus, plus = group["etas"]
+        if not 0.0 < minus < 1.0 < plus:
+            raise ValueError(f"{title}: etas must be two factors, 0 < etas[0] < 1 < etas[1], not {group['etas']}")
+
+    def state_names(self, group: Group, p: Parameter) -> tuple[str, ...]:
+        """The gradient before, and the sizes."""
+        return ("prev", "step_size")
+
+    def init_state(self, p: Parameter, group: Group) -> dict[str, Tensor]:
+        """No gradient yet, and the size lr everywhere."""
+        return {"prev": filled(p, 0.0), "step_size": filled(p, group["lr"])}
+
+    def options(self, group: Group) -> dict[str, Any]:
+        """Static parameters of `rprop_step`."""
+        (eta_minus, eta_plus), (low, high) = group["etas"], group["step_sizes"]
+        return {"eta_minus": eta_minus, "eta_plus": eta_plus, "low": low, "high": high, "maximize": group["maximize"]}

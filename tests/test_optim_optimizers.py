@@ -53,9 +53,17 @@ OPTIONS = {
         {"betas": (0.8, 0.9), "weight_decay": 0.1},
         {"betas": (0.8, 0.95), "weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True},
     ],
+    "ASGD": [{}, {"lambd": 0.1, "alpha": 0.5, "t0": 5, "weight_decay": 0.1, "maximize": True}],
+    "Rprop": [{}, {"etas": (0.3, 1.5), "step_sizes": (0.02, 0.3), "maximize": True}],
+    "Adafactor": [
+        {},
+        {"beta2_decay": -0.5, "d": 1.5, "weight_decay": 0.1},
+        {"lr": 0.5, "eps": (1e-2, 1e-1), "weight_decay": 0.1, "maximize": True},
+    ],
 }
 ROWS = [(name, options) for name, rows in OPTIONS.items() for options in rows]
 BACKENDS = ["numpy", "numba", "strict"]
+SCALARS = ("mu_product", "eta", "mu")
 
 
 @pytest.fixture
@@ -111,7 +119,8 @@ def test_steps_equal_pytorch(name: str, options: dict, dtype: str, rtol: float, 
     for step in range(STEPS):
         walk(opt, params, dtype, range(step, step + 1))
         for p, g in zip(theirs, gradients(step, dtype), strict=True):
-            p.grad = torch.tensor(np.asarray(g, dtype))
+            if g.size or name != "Adafactor":  # PyTorch's divides by the number of elements
+                p.grad = torch.tensor(np.asarray(g, dtype))
         other.step()
         for p, q in zip(params, theirs, strict=True):
             assert p.dtype == dtype
@@ -134,14 +143,14 @@ def test_lion_follows_its_formula(dtype: str, backend: str) -> None:
         np.testing.assert_allclose(p.numpy(), q, rtol=1e-10 if dtype == "float64" else 1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [*OPTIONS, "Lion"])
+@pytest.mark.parametrize("name", [*OPTIONS, "Lion", "LAMB"])
 def test_parameters_and_state_stay_in_their_dtype(name: str) -> None:
     for dtype in ("float32", "float64"):
         opt, params = made(name, dtype)
         walk(opt, params, dtype, range(2))
         assert all(p.dtype == dtype for p in params)
         for state in opt.state.values():
-            assert all(t.dtype == ("float64" if k == "mu_product" else dtype) for k, t in state.items() if k != "step")
+            assert all(t.dtype == ("float64" if k in SCALARS else dtype) for k, t in state.items() if k != "step")
 
 
 # ---------------------------------------------------------------- groups
@@ -224,9 +233,9 @@ def test_a_training_loop_descends() -> None:
     rng = np.random.default_rng(3)
     x, true = pb.Tensor(rng.standard_normal((64, 5))), rng.standard_normal((5, 1))
     y = x @ pb.Tensor(true)
-    for name in [*OPTIONS, "Lion"]:
+    for name in [*OPTIONS, "Lion", "LAMB"]:
         w = pb.Parameter(np.zeros((5, 1)))
-        opt = getattr(optim, name)([w], lr={"Adadelta": 10.0, "Adagrad": 0.5}.get(name, 0.05))
+        opt = getattr(optim, name)([w], lr={"Adadelta": 10.0, "Adagrad": 0.5, "Adafactor": 0.5}.get(name, 0.05))
         for _ in range(200):
             opt.zero_grad()
             error = x @ w - y
@@ -267,8 +276,8 @@ def test_a_graph_made_before_the_step_is_not_given_new_values() -> None:
 
 
 def test_gradients_are_not_written_to() -> None:
-    for name in [*OPTIONS, "Lion"]:
-        opt, params = made(name, weight_decay=0.1, maximize=True)
+    for name in [*OPTIONS, "Lion", "LAMB"]:
+        opt, params = made(name, maximize=True, **({} if name == "Rprop" else {"weight_decay": 0.1}))
         given = gradients(0, "float64")
         for p, g in zip(params, given, strict=True):
             p.grad = pb.Tensor(g.copy())
@@ -303,7 +312,7 @@ def test_a_dropped_optimiser_leaves_no_garbage() -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(("name", "options"), [*ROWS, ("Lion", {})])
+@pytest.mark.parametrize(("name", "options"), [*ROWS, ("Lion", {}), ("LAMB", {})])
 def test_resuming_is_bit_identical(name: str, options: dict, backend: str) -> None:
     opt, params = made(name, "float32", available(backend), **options)
     walk(opt, params, "float32", range(3))
@@ -341,7 +350,11 @@ def test_state_dict_survives_json_and_numpy() -> None:
     assert all(np.array_equal(p.numpy(), q.numpy()) for p, q in zip(params, fresh, strict=True))
 
 
-@pytest.mark.parametrize(("name", "options"), [("Adam", {"amsgrad": True}), ("SGD", {"momentum": 0.9}), ("NAdam", {})])
+@pytest.mark.parametrize(("name", "options"), [
+        ("Adam", {"amsgrad": True}), ("SGD", {"momentum": 0.9}), ("NAdam", {}), ("ASGD", {"t0": 1}), ("Rprop", {}),
+        ("Adafactor", {}),
+    ],
+)  # fmt: skip
 def test_pytorchs_state_dict_is_taken_over(name: str, options: dict, torch) -> None:
     theirs = [torch.nn.Parameter(torch.tensor(a)) for a in start("float64")]
     other = getattr(torch.optim, name)(theirs, lr=0.05, **options)
@@ -352,7 +365,7 @@ def test_pytorchs_state_dict_is_taken_over(name: str, options: dict, torch) -> N
                 p.assign(q.detach().numpy())
             opt.load_state_dict(other.state_dict())
         for p, g in zip(theirs, gradients(step, "float64"), strict=True):
-            p.grad = torch.tensor(g)
+            p.grad = torch.tensor(g) if g.size or name != "Adafactor" else None
         other.step()
     walk(opt, params, "float64", range(3, 6))
     for p, q in zip(params, theirs, strict=True):
@@ -433,6 +446,15 @@ def test_wrong_parameters() -> None:
         ("RMSprop", {"eps": -1.0}, "eps must be at least 0"),
         ("Adadelta", {"rho": 1.5}, r"rho must lie in \[0, 1\)"),
         ("NAdam", {"momentum_decay": -1.0}, "momentum_decay must be at least 0"),
+        ("ASGD", {"weight_decay": -1.0}, "weight_decay must be at least 0"),
+        ("Rprop", {"etas": (1.0, 1.2)}, r"0 < etas\[0\] < 1 < etas\[1\], not \(1.0, 1.2\)"),
+        ("LAMB", {"betas": (0.9, 1.0)}, r"betas must lie in \[0, 1\)"),
+        ("Adafactor", {"beta2_decay": 0.8}, "beta2_decay must be at most 0, not 0.8"),
+        ("Adafactor", {"eps": (-1e-30, 1e-3)}, "eps must be two numbers of at least 0"),
+        ("Adafactor", {"d": 0.5}, "d must be at least 1, not 0.5"),
+        ("Muon", {}, r"Muon moves matrices only, and parameter 0 has shape \(1,\)"),
+        ("LBFGS", {"line_search_fn": "wolfe"}, "line_search_fn is None or 'strong_wolfe', not 'wolfe'"),
+        ("LBFGS", {"history_size": 0}, "history_size must be at least 1"),
     ],
 )
 def test_options_out_of_range(name: str, options: dict, message: str) -> None:
@@ -440,6 +462,15 @@ def test_options_out_of_range(name: str, options: dict, message: str) -> None:
         getattr(optim, name)([pb.Parameter([1.0])], **options)
     with pytest.raises(ValueError, match=message):
         getattr(optim, name)([{"params": [pb.Parameter([1.0])], **options}])
+
+
+def test_a_learning_rate_may_be_a_tensor() -> None:
+    w = pb.Parameter([1.0])
+    opt = optim.SGD([w], lr=pb.tensor(0.25))
+    w.grad = pb.Tensor([2.0])
+    opt.step()
+    assert w.item() == 0.5
+    assert json.dumps(opt.state_dict()["param_groups"][0]["lr"]) == "0.25"
 
 
 def test_a_gradient_of_another_dtype_is_refused() -> None:

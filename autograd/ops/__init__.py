@@ -40,6 +40,7 @@ from .special import *
 from .transfer import transfer
 from .unary import *
 from .update import *
+from .update_layerwise import *
 from .windows import *
 
 from .extrema import norm  # isort: skip  (the submodule of that name hides the function otherwise)

@@ -10,7 +10,8 @@ is the same for all parameters of a call, and so is the dtype.
 
 With `donate`, as an optimiser calls them, a backend's kernel may write into the parameters and states and return those
 arrays; otherwise, and in the generic forwards here always, new arrays are returned. Gradients are never written to.
-Updates are not differentiated, so these ops have no rules.
+Updates are not differentiated, so these ops have no rules. `update_layerwise` holds the steps that look at a parameter
+as a whole.
 
 The formulas, and the order of operations, are PyTorch's. `weight_decay` adds λ·p to the gradient (an L2 penalty), or,
 `decoupled`, shrinks p by lr·λ instead (Loshchilov & Hutter, 2019); `maximize` goes up the gradient.
@@ -25,8 +26,8 @@ from typing import Any
 from ..primitive import primitive
 
 __all__ = [
-    "adadelta_step", "adagrad_step", "adam_step", "adamax_step", "lion_step", "nadam_step", "radam_step",
-    "rmsprop_step", "sgd_step",
+    "adadelta_step", "adagrad_step", "adam_step", "adamax_step", "asgd_step", "average_step", "lion_step", "nadam_step",
+    "radam_step", "rmsprop_step", "rprop_step", "sgd_step",
 ]  # fmt: skip
 
 Array = Any
@@ -275,3 +276,64 @@ def lion_step(
         return p - _like(lr, p, xp) * move, m * beta2 + g * (1.0 - beta2)
 
     return _columns(rule(*row) for row in rows)
+
+
+@primitive(outputs=0)
+def asgd_step(
+    *arrays: Array, n: int, lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6, weight_decay: float = 0.0,
+    maximize: bool = False, donate: bool = False, xp: Any,
+) -> tuple[Array, ...]:  # fmt: skip
+    """Averaged SGD: p ← p·(1 − λη) − ηg, a ← a + μ·(p − a), then η ← lr/(1 + λ·lr·t)^α and μ ← 1/max(1, t − t₀).
+
+    State lists: η and μ (0-d float64, lr and 1 at first), and the average a, which is p itself while μ is 1.
+    Polyak & Juditsky, *Acceleration of stochastic approximation by averaging*, 1992; Bottou 2010.
+    """
+    lr, step, rows = _rows(arrays, n)
+    later_eta = xp.asarray(lr / (1.0 + lambd * lr * step) ** alpha)
+    past = xp.asarray(step - t0)
+    later_mu = 1.0 / xp.where(past > 1.0, past, xp.ones_like(past))
+
+    def rule(p: Array, g: Array, eta: Array, mu: Array, a: Array) -> tuple[Array, ...]:
+        g = _penalised(g, p, weight_decay, maximize)
+        p = p * _like(1.0 - lambd * eta, p, xp) - _like(eta, p, xp) * g
+        a = xp.where(xp.asarray(mu == 1.0), p, a + (p - a) * _like(mu, p, xp))
+        return p, xp.asarray(later_eta, copy=True), xp.asarray(later_mu, copy=True), a
+
+    return _columns(rule(*row) for row in rows)
+
+
+@primitive(outputs=0)
+def rprop_step(
+    *arrays: Array, n: int, eta_minus: float = 0.5, eta_plus: float = 1.2, low: float = 1e-6, high: float = 50.0,
+    maximize: bool = False, donate: bool = False, xp: Any,
+) -> tuple[Array, ...]:  # fmt: skip
+    """Rprop: p ← p − s·sign(g), with a size s of its own for each element, whatever the size of g.
+
+    s grows by η₊ where the gradient keeps its sign and shrinks by η₋ where it changes it, within [low, high]; there g
+    counts as 0 for this step and the next comparison. State lists: the gradients before (zeros at first), and s (lr at
+    first; lr itself is not used). Riedmiller & Braun, *A direct adaptive method for faster backpropagation learning*,
+    1993.
+    """
+    _, _, rows = _rows(arrays, n)
+
+    def rule(p: Array, g: Array, before: Array, s: Array) -> tuple[Array, ...]:
+        g = _penalised(g, p, 0.0, maximize)
+        agreement = g * before
+        turned = agreement < 0.0
+        factor = xp.where(turned, xp.full_like(s, eta_minus), xp.ones_like(s))
+        s = xp.clip(s * xp.where(agreement > 0.0, xp.full_like(s, eta_plus), factor), low, high)
+        g = xp.where(turned, xp.zeros_like(g), g)
+        return p - xp.sign(g) * s, g, s
+
+    return _columns(rule(*row) for row in rows)
+
+
+@primitive(outputs=0)
+def average_step(*arrays: Array, n: int, donate: bool = False, xp: Any) -> tuple[Array, ...]:
+    """Running averages of parameters, a ← a + w·(p − a): w = 1 − decay for exponential ones, 1/(t + 1) for plain ones.
+
+    Inputs: w (0-d float64), n averages, n parameters -> the n new averages. Polyak & Juditsky 1992; Izmailov et al.,
+    *Averaging weights leads to wider optima and better generalization*, 2018.
+    """
+    weight, averages, values = arrays[0], arrays[1 : 1 + n], arrays[1 + n :]
+    return tuple(a + (p - a) * _like(weight, a, xp) for a, p in zip(averages, values, strict=True))

@@ -30,8 +30,8 @@ def _case(
 ) -> OpCase:
     """A row.
 
-    `states` has a letter per state list: r real, p positive, o 0-d product of momenta, s and a a mean square and a mean
-    that fit together (s ≥ a²).
+    `states` has a letter per state list: r real, p positive, o a 0-d number, 1 the 0-d number 1, s and a a mean square
+    and a mean that fit together (s ≥ a²).
     """
     inputs: list[Domain] = [fixed(LR), fixed(step)]
     inputs += [real(*shape) for _ in "pg" for shape in shapes]
@@ -39,6 +39,7 @@ def _case(
         "r": real,
         "p": positive,
         "o": lambda *shape: fixed(0.8),
+        "1": lambda *shape: fixed(1.0),
         "s": lambda *shape: positive(*shape, low=1.0),
         "a": unit,
     }
@@ -117,6 +118,23 @@ def _lion(t: float, p: NumpyArray, g: NumpyArray, m: NumpyArray) -> tuple[NumpyA
     return p * (1 - LR * 0.1) - LR * np.sign(0.8 * m + 0.2 * g), 0.9 * m + 0.1 * g
 
 
+def _asgd(
+    t: float, p: NumpyArray, g: NumpyArray, eta: NumpyArray, mu: NumpyArray, a: NumpyArray
+) -> tuple[NumpyArray, ...]:
+    p = p * (1 - 0.2 * eta) - eta * (g + 0.1 * p)
+    return p, np.asarray(LR / (1 + 0.2 * LR * t) ** 0.5), np.asarray(1 / max(1, t - 2)), (1 - mu) * a + mu * p
+
+
+def _rprop(t: float, p: NumpyArray, g: NumpyArray, before: NumpyArray, s: NumpyArray) -> tuple[NumpyArray, ...]:
+    s = np.clip(s * np.select([g * before > 0, g * before < 0], [1.3, 0.4], 1.0), 0.2, 3.0)
+    g = g * (g * before >= 0)
+    return p - s * np.sign(g), g, s
+
+
+def _average(weight: NumpyArray, a: NumpyArray, b: NumpyArray, p: NumpyArray, q: NumpyArray) -> tuple[NumpyArray, ...]:
+    return weight * p + (1 - weight) * a, weight * q + (1 - weight) * b
+
+
 _ADAM = {"beta1": 0.8, "beta2": 0.9, "eps": 1e-3}
 _ODD = ((1, 3, 3, 7), ())
 _NOTHING = ((0, 3), (33,))
@@ -153,4 +171,10 @@ CASES: list[OpCase] = [
     _case(ops.radam_step, _radam, "rp", 1.0, "early", **_ADAM),
     _case(ops.radam_step, _radam, "rp", 30.0, "rectified", _ODD, **_ADAM),
     _case(ops.lion_step, _lion, "r", 2.0, "decay", beta1=0.8, beta2=0.9, weight_decay=0.1),
+    _case(ops.asgd_step, _asgd, "o1r", 2.0, "start", lambd=0.2, alpha=0.5, t0=2.0, weight_decay=0.1),
+    _case(ops.asgd_step, _asgd, "oor", 5.0, "averaging", _ODD, lambd=0.2, alpha=0.5, t0=2.0, weight_decay=0.1),
+    _case(ops.rprop_step, _rprop, "rp", 3.0, "", _ODD, eta_minus=0.4, eta_plus=1.3, low=0.2, high=3.0),
+    OpCase(
+        ops.average_step, [fixed(0.3), real(3, 4), real(0), real(3, 4), real(0)], _average, {"n": 2}, orders=0,
+    ),
 ]  # fmt: skip
