@@ -169,9 +169,9 @@ class ElementwiseMethods(ConversionMethods):
         """The smallest integer ≥ x."""
         return state.apply(ops.ceil, (self,), _NONE)
 
-    def round(self) -> Tensor:
-        """The nearest integer; halves to the even one."""
-        return state.apply(ops.round, (self,), _NONE)
+    def round(self, decimals: int = 0) -> Tensor:  # type: ignore[valid-type]  # int is Python's here
+        """The nearest multiple of 10^−decimals; halves to the even one."""
+        return ops.round(self, decimals)
 
     def trunc(self) -> Tensor:
         """The integer part."""

@@ -221,15 +221,15 @@ class TensorMethods(ElementwiseMethods):
         return ops.argmin(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
     def var(
-        self, axis: Any = None, keepdims: bool = False, *, correction: float = 1, unbiased: bool | None = None,
-        dim: Any = None, keepdim: bool | None = None,
+        self, axis: Any = None, keepdims: bool = False, *, correction: float | None = None,
+        unbiased: bool | None = None, dim: Any = None, keepdim: bool | None = None,
     ) -> Tensor:  # fmt: skip
         """Variance over axes, Σ(x − mean)²/(n − correction)."""
         return ops.var(self, axis, keepdims, correction=correction, unbiased=unbiased, dim=dim, keepdim=keepdim)
 
     def std(
-        self, axis: Any = None, keepdims: bool = False, *, correction: float = 1, unbiased: bool | None = None,
-        dim: Any = None, keepdim: bool | None = None,
+        self, axis: Any = None, keepdims: bool = False, *, correction: float | None = None,
+        unbiased: bool | None = None, dim: Any = None, keepdim: bool | None = None,
     ) -> Tensor:  # fmt: skip
         """Standard deviation over axes, the root of `var`; its gradient at 0 is 0."""
         return ops.std(self, axis, keepdims, correction=correction, unbiased=unbiased, dim=dim, keepdim=keepdim)
@@ -247,14 +247,14 @@ class TensorMethods(ElementwiseMethods):
 
     # -------------------------------------------------------------- softmax
 
-    def softmax(self, axis: int | None = None, *, dim: int | None = None) -> Tensor:
+    def softmax(self, axis: int | None = None, dtype: Any = None, *, dim: int | None = None) -> Tensor:
         """Softmax eˣ / Σ eˣ along an axis, the last by default."""
-        return ops.softmax(self, axis=one_axis(either(axis, dim, -1), self.ndim, "softmax"))  # type: ignore[attr-defined]
+        return ops.softmax(self, either(axis, dim, -1), dtype)
 
-    def log_softmax(self, axis: int | None = None, *, dim: int | None = None) -> Tensor:
+    def log_softmax(self, axis: int | None = None, dtype: Any = None, *, dim: int | None = None) -> Tensor:
         """Logarithm of the softmax along an axis, the last by default."""
-        return ops.log_softmax(self, axis=one_axis(either(axis, dim, -1), self.ndim, "log_softmax"))  # type: ignore[attr-defined]
+        return ops.log_softmax(self, either(axis, dim, -1), dtype)
 
 
 from . import ops  # noqa: E402
-from .ops.shape import either, one_axis  # noqa: E402
+from .ops.shape import either  # noqa: E402

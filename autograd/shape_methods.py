@@ -86,9 +86,9 @@ class ShapeMethods:
         """The elements where the mask is true, in a 1-d tensor."""
         return ops.masked_select(self, mask)
 
-    def nonzero(self) -> tuple[Tensor, ...]:
-        """The positions of non-zero elements: one int64 tensor per axis, as in NumPy."""
-        return ops.nonzero(self)
+    def nonzero(self, *, as_tuple: bool = True) -> Any:
+        """The positions of non-zero elements: one int64 tensor per axis, or as the rows of one tensor."""
+        return ops.nonzero(self, as_tuple=as_tuple)
 
     # ------------------------------------------------------------ shape
 
@@ -137,7 +137,7 @@ class ShapeMethods:
     movedim = moveaxis
 
     def squeeze(self, axis: Axis = None, *, dim: Axis = None) -> Tensor:
-        """Without axes of length 1: all of them, or those named, which must have length 1."""
+        """Without axes of length 1: all of them, or those among the ones named."""
         return ops.squeeze(self, axis, dim=dim)
 
     def unsqueeze(self, axis: Axis = None, *, dim: Axis = None) -> Tensor:
@@ -188,9 +188,11 @@ class ShapeMethods:
         """The slices along an axis, the first by default."""
         return ops.unbind(self, axis, dim=dim)
 
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    def diagonal(
+        self, offset: int = 0, axis1: int = 0, axis2: int = 1, *, dim1: int | None = None, dim2: int | None = None
+    ) -> Tensor:
         """The diagonals of two axes, which become the last axis."""
-        return ops.diagonal(self, offset, axis1, axis2)
+        return ops.diagonal(self, offset, axis1, axis2, dim1=dim1, dim2=dim2)
 
     def trace(self) -> Tensor:
         """Sum of the main diagonal of the first two axes."""

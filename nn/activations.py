@@ -142,7 +142,7 @@ def _axis(name: str, dim: int | None) -> int:
 
 def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """e^xᵢ / Σⱼ e^xⱼ along the axis `dim`; converted to `dtype` first where one is given."""
-    return ops.softmax(input if dtype is None else input.astype(dtype), axis=_axis("softmax", dim))
+    return ops.softmax(input, _axis("softmax", dim), dtype)
 
 
 def softmin(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
@@ -152,4 +152,4 @@ def softmin(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
 
 def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """Logarithm of softmax(x) along the axis `dim`, without overflow."""
-    return ops.log_softmax(input if dtype is None else input.astype(dtype), axis=_axis("log_softmax", dim))
+    return ops.log_softmax(input, _axis("log_softmax", dim), dtype)

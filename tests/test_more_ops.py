@@ -275,8 +275,6 @@ def test_matrices_of_the_wrong_shape_are_refused() -> None:
     for fn in (pb.inv, pb.det, pb.slogdet, pb.cholesky, pb.eigh, lambda x: pb.matrix_power(x, 2)):
         with pytest.raises(ValueError, match=r"\(2, 3\)"):
             fn(pb.ones(2, 3))
-    with pytest.raises(ValueError, match="full_matrices"):
-        pb.svd(pb.ones(2, 3), full_matrices=True)
 
 
 # ------------------------------------------------------------------ grids, places, groups, windows
@@ -370,3 +368,34 @@ def test_windows_that_do_not_fit_are_refused() -> None:
         F.unfold(pb.ones(1, 1, 2, 2), 3)
     with pytest.raises(ValueError, match="columns"):
         F.fold(pb.ones(1, 4, 5), (3, 3), 2)
+
+
+def test_distinct_rows() -> None:
+    x = np.array([[1, 2], [0, 5], [1, 2], [0, 4], [0, 5]])
+    values, inverse, counts = pb.unique(pb.tensor(x), return_inverse=True, return_counts=True, dim=0)
+    wanted = np.unique(x, axis=0, return_inverse=True, return_counts=True)
+    for ours, theirs in zip((values, inverse, counts), wanted, strict=True):
+        assert np.array_equal(ours.numpy(), theirs.reshape(ours.shape))
+    assert pb.unique(pb.tensor(x.T), dim=-1).tolist() == wanted[0].T.tolist()
+    runs, counts = pb.unique_consecutive(pb.tensor([[1, 2], [1, 2], [0, 0], [1, 2]]), return_counts=True, dim=0)
+    assert runs.tolist() == [[1, 2], [0, 0], [1, 2]] and counts.tolist() == [2, 1, 1]
+
+
+def test_places_in_a_sequence_that_a_sorter_sorts() -> None:
+    x = pb.tensor([3.0, 1.0, 2.0])
+    places = pb.searchsorted(x, pb.tensor([2.5]), sorter=pb.argsort(x), out_int32=True)
+    assert places.tolist() == [2] and places.dtype == pb.int32
+
+
+def test_nonzero_in_both_forms() -> None:
+    x = pb.tensor([[0, 1], [2, 0]])
+    assert [i.tolist() for i in pb.nonzero(x)] == [[0, 1], [1, 0]]
+    assert x.nonzero(as_tuple=False).tolist() == [[0, 1], [1, 0]]
+    assert pb.nonzero(pb.tensor(3), as_tuple=False).shape == (1, 0)
+    assert [i.tolist() for i in pb.nonzero(pb.tensor(3))] == [[0]]
+
+
+def test_integer_ranges_truncate_their_ends_first() -> None:
+    assert pb.arange(-0.9, 2.1, 2.0, dtype="int64").tolist() == torch.arange(-0.9, 2.1, 2.0, dtype=torch.int64).tolist()
+    with pytest.raises(ValueError, match="step"):
+        pb.arange(0, 2, 0.5, dtype="int64")

@@ -14,7 +14,7 @@ pytest.importorskip("numba")
 
 from pullback.autograd.ops import activation, classify, conv, pool, update
 from pullback.autograd.ops.norm import layer_norm, layer_norm_grad
-from pullback.autograd.ops.softmax import log_softmax, log_softmax_grad, softmax, softmax_grad
+from pullback.autograd.ops.softmax import log_softmax_, log_softmax_grad, softmax_, softmax_grad
 from pullback.backends import BackendError, get_backend, threads
 
 numba_backend, numpy_backend = get_backend("numba"), get_backend("numpy")
@@ -116,8 +116,8 @@ def test_wrong_arguments_get_the_ops_own_error(shapes, error):
 def test_guards_decline_other_dtypes_and_empty_batches():
     weight = np.ones((2, 3, 3, 3), np.float32)
     compare(conv.conv2d, [np.ones((0, 3, 4, 4), np.float32), weight], declines=True)
-    compare(softmax, [np.ones((2, 3), np.float16)], {"axis": 1}, declines=True, rtol=1e-3)
-    compare(softmax, [np.ones((2, 3), np.float32)], {"axis": 0}, declines=True)
+    compare(softmax_, [np.ones((2, 3), np.float16)], {"axis": 1}, declines=True, rtol=1e-3)
+    compare(softmax_, [np.ones((2, 3), np.float32)], {"axis": 0}, declines=True)
 
 
 # shape, kernel, stride, padding, dilation, ceil_mode
@@ -165,9 +165,9 @@ def test_rows(shape, dtype, rng):
     ).astype(dtype)
     axis = {"axis": x.ndim - 1}
     for layout in ("rows", "reversed", "read-only"):
-        (y,) = compare(softmax, [laid_out(x, layout)], axis)
+        (y,) = compare(softmax_, [laid_out(x, layout)], axis)
         compare(softmax_grad, [gy, laid_out(y, layout)], axis)
-        (y,) = compare(log_softmax, [laid_out(x, layout)], axis)
+        (y,) = compare(log_softmax_, [laid_out(x, layout)], axis)
         compare(log_softmax_grad, [gy, laid_out(y, layout)], axis)
     weight, bias = rng.standard_normal((2, shape[-1])).astype(dtype)
     params = {"axes": 1, "eps": 1e-2}
@@ -178,8 +178,8 @@ def test_rows(shape, dtype, rng):
 def test_softmax_of_infinity_and_nan():
     x = np.array([[0.0, -np.inf, 1.0], [-np.inf] * 3, [np.nan, 0.0, 1.0], [200.0, -200.0, 0.0]], np.float32)
     with np.errstate(invalid="ignore"):
-        compare(softmax, [x], {"axis": 1})
-        compare(log_softmax, [x], {"axis": 1})
+        compare(softmax_, [x], {"axis": 1})
+        compare(log_softmax_, [x], {"axis": 1})
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -262,7 +262,7 @@ def test_bits_do_not_depend_on_threads(rng):
             *run(conv.conv2d, x, weight, **plain),
             *run(conv.conv2d_input_grad, gy, weight, input_size=(13, 13), **plain),
             *run(conv.conv2d_weight_grad, gy, x, kernel_size=(3, 3), **plain),
-            *run(softmax, rows, axis=1),
+            *run(softmax_, rows, axis=1),
             *run(layer_norm_grad, rows, rows, affine, axes=1, eps=1e-5),
         )
 
@@ -407,7 +407,7 @@ def test_describe_and_policy(monkeypatch):
     assert "threads" in numba_backend.describe()
     monkeypatch.setenv("PULLBACK_FALLBACK", "error")
     with pytest.raises(BackendError, match="softmax"):
-        numba_backend.kernel("softmax", softmax.forward)(np.ones((2, 3), np.float32), axis=0)
+        numba_backend.kernel("softmax", softmax_.forward)(np.ones((2, 3), np.float32), axis=0)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

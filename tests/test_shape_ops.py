@@ -56,6 +56,34 @@ CASES = {
     "vdot": (lambda x, y: pb.vdot(x, y), np.vdot, [(2, 3), (3, 2)]),
     "vecdot": (lambda x, y: pb.vecdot(x, y, 0), lambda x, y: (x * y).sum(0), [(3, 2), (3, 1)]),
     "kron": (lambda x, y: pb.kron(x, y), np.kron, [(2, 3), (4, 2)]),
+    "squeeze-some": (lambda x: pb.squeeze(x, (0, 1)), lambda x: x.squeeze(0), [(1, 3, 1)]),
+    "diagonal-dims": (lambda x: x.diagonal(1, dim1=2, dim2=0), lambda x: np.diagonal(x, 1, 2, 0), [(3, 2, 4)]),
+    "diag_embed-dims": (
+        lambda x: pb.diag_embed(x, 0, 0, 2), lambda x: np.stack([np.diag(r) for r in x], 1), [(2, 3)],
+    ),
+    "index_add-alpha": (
+        lambda x, v: pb.index_add(x, 0, [1, 1], v, alpha=2.0), lambda x, v: x + 2 * np.stack([0 * v[0], v[0] + v[1]]),
+        [(2, 3), (2, 3)],
+    ),
+    "round-decimals": (lambda x: pb.round(x, 1), lambda x: np.round(x, 1), [(3,)]),
+    "round-tens": (lambda x: (100 * x).round(decimals=-1), lambda x: np.round(100 * x, -1), [(3,)]),
+    "std-biased": (lambda x: pb.std(x, False), np.std, [(3, 2)]),
+    "softmax-0d": (lambda x: pb.softmax(x, 0), lambda x: np.ones(()), [()]),
+    "sort-0d": (lambda x: pb.sort(x)[0], lambda x: x, [()]),
+    "topk-0d": (lambda x: x.topk(1)[0], lambda x: x, [()]),
+    "gather-0d": (lambda x: pb.gather(x, 0, np.array([0, 0])), lambda x: np.full(2, x), [()]),
+    "scatter-0d": (lambda x, v: pb.scatter(x, 0, np.array(0), v), lambda x, v: v, [(), ()]),
+    "scatter_add-0d": (lambda x, v: pb.scatter_add(x, 0, np.array(0), v), lambda x, v: x + v, [(), ()]),
+    "index_select-0d": (lambda x: pb.index_select(x, 0, [0]), lambda x: x, [()]),
+    "scatter-number": (lambda x: pb.scatter(x, 0, np.array([[1, 1]]), 2), lambda x: _with(x, 2.0), [(2, 2)]),
+    "cholesky-upper": (
+        lambda x: pb.cholesky(x @ x.mT + 2 * np.eye(3), upper=True),
+        lambda x: np.linalg.cholesky(x @ x.T + 2 * np.eye(3)).T, [(3, 3)],
+    ),
+    "eigvalsh-upper": (
+        lambda x: pb.eigvalsh(x, "U"), lambda x: np.linalg.eigvalsh(x, "U"), [(3, 3)],
+    ),
+    "svd-full": (lambda x: pb.svd(x, full_matrices=True)[2][:2] ** 2, lambda x: np.linalg.svd(x)[2][:2] ** 2, [(2, 3)]),
 }  # fmt: skip
 
 
@@ -63,6 +91,12 @@ def _scatter(x, v):
     out = x.copy()
     out[[0, 0, 2], [0, 1, 2]] = v[0]
     return out
+
+
+def _with(x, value):
+    x = x.copy()
+    x[1] = value
+    return x
 
 
 @pytest.mark.parametrize("backend", ["numpy", "strict"])
@@ -121,7 +155,7 @@ def test_einsum(equation, backend):
         lambda x: pb.einsum("ij,jk->ik", x), lambda x: pb.einsum("ij->k", x), lambda x: pb.einsum("ijk->i", x),
         lambda x: pb.einsum("ij,ij->i", x, x.T), lambda x: pb.einsum("ii", x), lambda x: pb.einsum("i1->i", x),
         lambda x: pb.einsum("ij->ii", x), lambda x: pb.tensordot(x, x, 1), lambda x: pb.vdot(x, pb.ones(5)),
-        lambda x: pb.split(x, 2), lambda x: pb.split(x, [1, 1], dim=0), lambda x: pb.squeeze(x, 0),
+        lambda x: pb.split(x, 2), lambda x: pb.split(x, [1, 1], dim=0),
         lambda x: x.permute(0),
         lambda x: pb.flip(x, (0, 0)), lambda x: pb.flip(x, 2), lambda x: pb.concatenate([]),
         lambda x: x.expand(2, 3, 5),

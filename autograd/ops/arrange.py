@@ -10,7 +10,19 @@ import numpy as np
 
 from ..primitive import primitive
 from .index import take
-from .shape import Axis, broadcast_to_, concatenate_, either, flip_, one_axis, permute_, reshape_, sizes, some_axes
+from .shape import (
+    Axis,
+    broadcast_to_,
+    concatenate_,
+    either,
+    flip_,
+    moveaxis,
+    one_axis,
+    permute_,
+    reshape_,
+    sizes,
+    some_axes,
+)
 from .slicing import getitem_, getitem_transpose, pad_
 
 __all__ = [
@@ -75,21 +87,29 @@ def _diagonal_index(n: int, m: int, offset: int) -> tuple[int, int, int]:
     return (start, start + (length - 1) * (m + 1) + 1, m + 1) if length > 0 else (0, 0, 1)
 
 
-def diagonal(x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
-    """The diagonals of two axes, which become the last axis. (…, n, …, m, …) -> (…, min(n, m))."""
-    i, j = some_axes((axis1, axis2), x.ndim, "diagonal")
+def diagonal(
+    x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1, *, dim1: int | None = None, dim2: int | None = None
+) -> Array:
+    """The diagonals of two axes (or `dim1`, `dim2`), which become the last. (…, n, …, m, …) -> (…, min(n, m))."""
+    pair = axis1 if dim1 is None else dim1, axis2 if dim2 is None else dim2
+    i, j = some_axes(pair, x.ndim, "diagonal")
     moved = permute_(x, axes=(*(a for a in range(x.ndim) if a not in (i, j)), i, j))
     *lead, n, m = moved.shape
     flat = reshape_(moved, shape=(*lead, n * m))
     return getitem_(flat, index=(*((0, k, 1) for k in lead), _diagonal_index(n, m, offset)))
 
 
-def diag_embed(x: Array, offset: int = 0) -> Array:
-    """Square matrices of zeros with x's last axis on their k-th diagonal. (…, n) -> (…, n+|k|, n+|k|)."""
+def diag_embed(x: Array, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Array:
+    """Square matrices of zeros with x's last axis on their k-th diagonal. (…, n) -> (…, n+|k|, n+|k|).
+
+    `dim1` and `dim2` are the result's axes that the matrices take, the last two by default.
+    """
+    places = some_axes((dim1, dim2), x.ndim + 1, "diag_embed")
     *lead, n = x.shape
     m = n + abs(offset)
     index = (*((0, k, 1) for k in lead), _diagonal_index(m, m, offset))
-    return reshape_(getitem_transpose(x, index=index, shape=(*lead, m * m)), shape=(*lead, m, m))
+    made = reshape_(getitem_transpose(x, index=index, shape=(*lead, m * m)), shape=(*lead, m, m))
+    return made if places == (x.ndim - 1, x.ndim) else moveaxis(made, (-2, -1), places)
 
 
 def tile(x: Array, reps: Any) -> Array:
@@ -103,14 +123,23 @@ def tile(x: Array, reps: Any) -> Array:
     return reshape_(spread, shape=tuple(r * size for r, size in zip(counts, shape, strict=True)))
 
 
-def repeat_interleave(x: Array, repeats: Any, axis: int | None = None, *, dim: int | None = None) -> Array:
-    """Each element along an axis repeated: an int for all, or one int per element; x is flattened without an axis."""
+def repeat_interleave(
+    x: Array, repeats: Any, axis: int | None = None, *, dim: int | None = None, output_size: int | None = None
+) -> Array:
+    """Each element along an axis repeated: an int for all, or one int per element; x is flattened without an axis.
+
+    `output_size`, the length that results, need not be given and is only checked.
+    """
     wanted = either(axis, dim)
     if wanted is None:
         x, wanted = reshape_(x, shape=(math.prod(x.shape),)), 0
     a = one_axis(wanted, x.ndim, "repeat_interleave")
     if not isinstance(repeats, int):
         counts = np.asarray(repeats)
+        if output_size not in (None, int(counts.sum())):
+            raise ValueError(
+                f"repeat_interleave: output_size is {output_size}, but the repeats add up to {counts.sum()}"
+            )
         return take(x, np.repeat(np.arange(x.shape[a]), counts), axis=a)
     head, n, tail = tuple(x.shape[:a]), x.shape[a], tuple(x.shape[a + 1 :])
     spread = broadcast_to_(reshape_(x, shape=(*head, n, 1, *tail)), shape=(*head, n, repeats, *tail))

@@ -24,7 +24,7 @@ from .random import dropout as dropout_
 from .reduce import all as all_
 from .reduce import sum_
 from .shape import reshape_
-from .softmax import softmax
+from .softmax import softmax_
 from .unary import exp
 
 __all__ = ["attention_weights", "scaled_dot_product_attention"]
@@ -173,7 +173,7 @@ def attention_weights(
             scores = where(mask | hidden, scores, -math.inf)
         else:
             scores = scores + where(hidden, 0.0, mask).astype(scores.dtype)
-    weights = softmax(scores, axis=-1)
+    weights = softmax_(scores, axis=-1)
     if hidden is not None:
         weights = where(hidden, 0.0, weights)
     if dropout:

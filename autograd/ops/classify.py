@@ -13,7 +13,7 @@ from ..primitive import primitive
 from .elementwise import not_equal, where
 from .reduce import sum_
 from .shape import reshape
-from .softmax import softmax, softmax_grad
+from .softmax import softmax_, softmax_grad
 
 Array = Any
 
@@ -162,7 +162,7 @@ def _cross_entropy_grad_dgy(g: Array, logits: Array, target: Array, label_smooth
     """Σ g·(softmax − (1 − ε)·onehot − ε/c) over the classes."""
     axis = class_axis(logits.ndim)
     uniform = label_smoothing / max(logits.shape[axis], 1)
-    total = sum_(g * (softmax(logits, axis=axis) - uniform), axis=(axis,), keepdims=False)
+    total = sum_(g * (softmax_(logits, axis=axis) - uniform), axis=(axis,), keepdims=False)
     total = where(not_equal(target, ignore_index), total, 0.0)
     return total - (1.0 - label_smoothing) * pick_class(g, target, ignore_index=ignore_index)
 
@@ -172,7 +172,7 @@ def _cross_entropy_grad_dlogits(g: Array, gy: Array, logits: Array, target: Arra
     axis = class_axis(logits.ndim)
     rows = where(not_equal(target, ignore_index), gy, 0.0)
     rows = reshape(rows, shape=_with_class_axis(tuple(gy.shape), 1))
-    return rows * softmax_grad(g, softmax(logits, axis=axis), axis=axis)
+    return rows * softmax_grad(g, softmax_(logits, axis=axis), axis=axis)
 
 
 cross_entropy_index_grad.vjp(gy=_cross_entropy_grad_dgy, logits=_cross_entropy_grad_dlogits)

@@ -163,7 +163,8 @@ def arange(
 ) -> Tensor:  # fmt: skip
     """Numbers start, start + step, … below stop (above, for a negative step); `arange(n)` counts from 0.
 
-    int64 if all arguments are ints, else float32; computed in float64 on the host, so the same on every backend.
+    int64 if all arguments are ints, else float32; computed in float64 on the host, so the same on every backend. For
+    an integer dtype the arguments are truncated first, as in PyTorch.
 
     >>> import pullback as pb
     >>> pb.arange(2, 8, 2).tolist()
@@ -171,10 +172,12 @@ def arange(
     """
     if stop is None:
         start, stop = 0, start
-    if step == 0:
-        raise ValueError("arange: step must not be 0")
     if dtype is None:
         dtype = DEFAULT_INT if all(isinstance(v, int | np.integer) for v in (start, stop, step)) else DEFAULT_FLOAT
+    elif as_dtype(dtype).kind in "iu":
+        start, stop, step = int(start), int(stop), int(step)
+    if step == 0:
+        raise ValueError("arange: step must not be 0")
     chosen = get_backend(backend)
     out = _new(chosen.asarray(np.arange(start, stop, step).astype(as_dtype(dtype))), chosen)
     out.requires_grad = requires_grad

@@ -179,12 +179,15 @@ def _pinv_dx(g: Array, x: Array, out: Array) -> Array:
 pinv_.vjp(x=_pinv_dx)
 
 
-def pinv(x: Array, rtol: float | None = None) -> Array:
+def pinv(x: Array, rtol: float | None = None, *, hermitian: bool = False) -> Array:
     """Moore–Penrose inverse p of matrices. (…, n, m) -> (…, m, n). The gradient holds where the rank is constant.
 
     Singular values below rtol times the largest count as 0; the default is max(n, m) times the dtype's precision.
+    `hermitian` says that x is symmetric, which need not be known here: the result is the same.
     """
     _matrices("pinv", x)
+    if hermitian:
+        _square("pinv", x)
     return pinv_(x, rtol=rtol)
 
 
@@ -225,8 +228,8 @@ def cross(x: Array, y: Array, axis: int = -1, *, dim: int | None = None) -> Arra
 # ------------------------------------------------------------------ triangular factors
 
 
-@primitive(floating=True)
-def cholesky(x: Array, /, *, xp: Any) -> Array:
+@primitive(name="cholesky", floating=True)
+def cholesky_(x: Array, /, *, xp: Any) -> Array:
     """Lower triangular l with l·lᵀ = (x + xᵀ)/2, the symmetric part of x. (…, n, n) -> (…, n, n).
 
     ∂x is the symmetric part of l⁻ᵀ·Φ(lᵀ·g)·l⁻¹, with Φ the lower triangle, its diagonal halved. Murray,
@@ -247,7 +250,18 @@ def _cholesky_dx(g: Array, out: Array) -> Array:
     return _symmetric(matmul(matmul(mT(inverse), lower), inverse))
 
 
-cholesky.vjp(x=_cholesky_dx)
+cholesky_.vjp(x=_cholesky_dx)
+
+
+def cholesky(x: Array, upper: bool = False) -> Array:
+    """Lower triangular l with l·lᵀ = (x + xᵀ)/2, the symmetric part of x; or lᵀ, with `upper`. (…, n, n) -> (…, n, n).
+
+    Raises
+    ------
+    ValueError : not square. LinAlgError : a symmetric part is not positive definite.
+    """
+    lower = cholesky_(x)
+    return mT(lower) if upper else lower
 
 
 @primitive(name="qr", floating=True, outputs=2)
@@ -289,7 +303,7 @@ qr.vjp(x=_qr_dx)
 
 
 @primitive(name="eigh", floating=True, outputs=2)
-def eigh(x: Array, /, *, xp: Any) -> Arrays:
+def eigh_(x: Array, /, *, xp: Any) -> Arrays:
     """Eigenvalues w, ascending, and eigenvectors v as columns of the symmetric part (x + xᵀ)/2. (…, n, n) -> (…, n), …
 
     ∂x is the symmetric part of v·(diag(gw) + F∘(vᵀ·gv))·vᵀ with Fᵢⱼ = 1/(wⱼ − wᵢ), and 0 where i = j or the
@@ -309,12 +323,37 @@ def _eigh_dx(g: Arrays, out: Arrays) -> Array:
     return _symmetric(matmul(_scale_columns(v, gw) + matmul(v, inner), mT(v)))
 
 
-eigh.vjp(x=_eigh_dx)
+eigh_.vjp(x=_eigh_dx)
 
 
-def eigvalsh(x: Array) -> Array:
-    """Eigenvalues, ascending, of the symmetric part (x + xᵀ)/2. (…, n, n) -> (…, n)."""
-    return eigh(x)[0]
+def _triangle(name: str, x: Array, UPLO: str | None) -> Array:
+    """The symmetric matrix that a triangle says, or x itself, whose symmetric part counts."""
+    if UPLO is None:
+        return x
+    if UPLO.upper() not in ("L", "U"):
+        raise ValueError(f'{name}: UPLO must be "L" or "U", not {UPLO!r}')
+    half = tril(x) if UPLO.upper() == "L" else triu(x)
+    return half + mT(tril(x, -1) if UPLO.upper() == "L" else triu(x, 1))
+
+
+def eigh(x: Array, UPLO: str | None = None) -> Arrays:
+    """Eigenvalues w, ascending, and eigenvectors v as columns, x = v·diag(w)·vᵀ. (…, n, n) -> (…, n), (…, n, n).
+
+    Of the symmetric part (x + xᵀ)/2; or, with `UPLO`, of the symmetric matrix whose lower ("L") or upper ("U") triangle
+    is x's. ∂x is the symmetric part of v·(diag(gw) + F∘(vᵀ·gv))·vᵀ with Fᵢⱼ = 1/(wⱼ − wᵢ), and 0 where i = j or the
+    eigenvalues are equal. Giles 2008, 3.1.
+
+    Raises
+    ------
+    ValueError : not square.
+    """
+    made: Arrays = eigh_(_triangle("eigh", x, UPLO))
+    return made
+
+
+def eigvalsh(x: Array, UPLO: str | None = None) -> Array:
+    """Eigenvalues, ascending, of symmetric matrices, as in `eigh`. (…, n, n) -> (…, n)."""
+    return eigh(x, UPLO)[0]
 
 
 @primitive(name="svd", floating=True, outputs=3)
@@ -343,22 +382,38 @@ def _svd_dx(g: Arrays, x_shape: tuple[int, ...], out: Arrays) -> Array:
 svd_.vjp(x=_svd_dx)
 
 
+@primitive(name="svd_full", floating=True, outputs=3)
+def svd_full(x: Array, /, *, xp: Any) -> Arrays:
+    """Singular value decomposition with square u and vh; vectors beyond the reduced form are any basis. See `svd`."""
+    return tuple(xp.linalg.svd(x, full_matrices=True))
+
+
+def _svd_full_dx(g: Arrays, x_shape: tuple[int, ...], out: Arrays) -> Array:
+    (gu, gs, gvh), (u, s, vh) = g, out
+    k = (0, min(x_shape[-2:]))
+    cotangents = _part(gu, columns=k), gs, _part(gvh, rows=k)
+    return _svd_dx(cotangents, x_shape, (_part(u, columns=k), s, _part(vh, rows=k)))
+
+
+svd_full.vjp(x=_svd_full_dx)
+
+
 def svd(x: Array, full_matrices: bool = False) -> Arrays:
-    """Singular value decomposition x = u·diag(s)·vh, s descending, in its reduced form.
+    """Singular value decomposition x = u·diag(s)·vh, s descending, in its reduced form or with square u and vh.
 
     (…, n, m) -> u (…, n, k), s (…, k), vh (…, k, m), k = min(n, m). With Fᵢⱼ = 1/(sⱼ² − sᵢ²), or 0 where equal,
     ∂x = u·(F∘(uᵀgu − guᵀu)·S + S·F∘(vᵀgv − gvᵀv) + diag(gs))·vh + (1 − u·uᵀ)·gu·S⁻¹·vh + u·S⁻¹·gvh·(1 − v·vh), and
     the terms with the inverse of a singular value 0 are left out. Townsend, "Differentiating the singular value
     decomposition" (2016).
 
+    The further vectors of the full form are an arbitrary basis without a derivative: cotangents of theirs are left out.
+
     Raises
     ------
-    ValueError : `full_matrices`: the further vectors are an arbitrary basis, without a derivative.
+    ValueError : x has less than two axes.
     """
     _matrices("svd", x)
-    if full_matrices:
-        raise ValueError("svd: full_matrices=True has no derivative; the reduced form is the differentiable one")
-    made: Arrays = svd_(x)
+    made: Arrays = svd_full(x) if full_matrices else svd_(x)
     return made
 
 

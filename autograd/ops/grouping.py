@@ -11,10 +11,10 @@ from ..primitive import primitive
 from .creation import asarray, full_like_
 from .elementwise import astype, equal, not_equal, where
 from .extrema import max_, min_
-from .index import _scattering, flat_positions, index_add_, index_set, occurrence, take_
+from .index import _scattering, flat_positions, gather, index_add_, index_set, occurrence, take_
 from .scan import cumsum_, prod_
 from .selection import nonzero_
-from .shape import broadcast_to_, concatenate_, reshape_
+from .shape import broadcast_to_, concatenate_, moveaxis, one_axis, reshape_
 from .slicing import getitem_
 from .sorting import argsort_
 
@@ -67,10 +67,14 @@ def searchsorted_(x: Array, values: Array, /, *, right: bool = False, xp: Any) -
     return xp.sum(xp.astype(before, xp.int64), axis=-1)
 
 
-def searchsorted(sorted_sequence: Array, values: Any, *, right: bool = False, side: str | None = None) -> Array:
+def searchsorted(
+    sorted_sequence: Array, values: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None,
+    sorter: Any = None,
+) -> Array:  # fmt: skip
     """Where values would go in sequences sorted along the last axis, as int64; behind equal elements with `right`.
 
-    (n,), any shape -> that shape; or (…, n), (…, k) -> (…, k). `side` may be "left" or "right". Not differentiable.
+    (n,), any shape -> that shape; or (…, n), (…, k) -> (…, k). `side` may be "left" or "right"; `sorter` holds the
+    positions that sort sequences which are not sorted; `out_int32` gives int32. Not differentiable.
 
     >>> import pullback as pb
     >>> pb.searchsorted(pb.Tensor([1.0, 2.0, 3.0]), pb.Tensor([2.0, 2.5])).tolist()
@@ -86,50 +90,75 @@ def searchsorted(sorted_sequence: Array, values: Any, *, right: bool = False, si
         right = side == "right"
     if not hasattr(values, "ndim"):
         values = asarray(values, backend=sorted_sequence.backend)
+    if sorter is not None:
+        sorted_sequence = gather(sorted_sequence, sorter, axis=-1)
     lead = tuple(sorted_sequence.shape[:-1])
     if sorted_sequence.ndim != 1 and (not sorted_sequence.ndim or tuple(values.shape[:-1]) != lead):
         raise ValueError(
             f"searchsorted: sequences of shape {tuple(sorted_sequence.shape)} and values of shape "
             f"{tuple(values.shape)}; all axes but the last must agree, unless there is one sequence"
         )
-    return searchsorted_(sorted_sequence, values, right=right)
+    found = searchsorted_(sorted_sequence, values, right=right)
+    return astype(found, dtype="int32") if out_int32 else found
 
 
-def bucketize(input: Any, boundaries: Array, *, right: bool = False) -> Array:
+def bucketize(input: Any, boundaries: Array, *, out_int32: bool = False, right: bool = False) -> Array:
     """In which interval of sorted 1-d boundaries each value lies: `searchsorted(boundaries, input)`."""
-    return searchsorted(boundaries, input, right=right)
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
 # ------------------------------------------------------------------ distinct values
 
 
-def unique(x: Array, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:
-    """The distinct elements of x, ascending, as a 1-d array; each NaN is one of its own.
+def unique(
+    x: Array, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The distinct elements of x, ascending, as a 1-d array; or its distinct slices along `dim`, in dictionary order.
 
-    With `return_inverse` also where each element of x stands among them, in x's shape; with `return_counts` also how
-    often each occurs. The cotangent goes to the first occurrence. They are sorted whatever `sorted` says.
+    With `return_inverse` also where each element of x stands among them, in x's shape (each slice: 1-d); with
+    `return_counts` also how often each occurs. Each NaN is one of its own. The cotangent goes to the first occurrence.
+    They are sorted whatever `sorted` says.
     """
-    flat = reshape_(x, shape=(math.prod(x.shape),))
-    order = argsort_(_ordered(flat), axis=0, descending=False)
-    values, ranks, counts = _runs(take_(flat, order, axis=0))
-    made = [values]
+    compared, keys, axis, shape = _keys(x, dim)
+    order = argsort_(keys, axis=0, descending=False)
+    places, ranks, counts = _runs(take_(keys, order, axis=0))
+    made = [take_(compared, take_(order, places, axis=0), axis=axis)]
     if return_inverse:
         back = argsort_(order, axis=0, descending=False)
-        made.append(reshape_(take_(ranks, back, axis=0), shape=tuple(x.shape)))
+        made.append(reshape_(take_(ranks, back, axis=0), shape=shape))
     if return_counts:
         made.append(counts)
     return made[0] if len(made) == 1 else tuple(made)
 
 
-def unique_consecutive(x: Array, return_inverse: bool = False, return_counts: bool = False) -> Any:
-    """As `unique`, but only neighbours in row-major order are compared, and nothing is sorted."""
-    values, ranks, counts = _runs(reshape_(x, shape=(math.prod(x.shape),)))
-    made = [values]
+def unique_consecutive(
+    x: Array, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """As `unique`, but only neighbours, in row-major order or along `dim`, are compared, and nothing is sorted."""
+    compared, keys, axis, shape = _keys(x, dim)
+    places, ranks, counts = _runs(keys)
+    made = [take_(compared, places, axis=axis)]
     if return_inverse:
-        made.append(reshape_(ranks, shape=tuple(x.shape)))
+        made.append(reshape_(ranks, shape=shape))
     if return_counts:
         made.append(counts)
     return made[0] if len(made) == 1 else tuple(made)
+
+
+def _keys(x: Array, dim: int | None) -> tuple[Array, Array, int, tuple[int, ...]]:
+    """The array to choose from, a number for each element or slice of it that orders them, its axis, and its shape."""
+    if dim is None:
+        flat = reshape_(x, shape=(math.prod(x.shape),))
+        return flat, _ordered(flat), 0, tuple(x.shape)
+    axis = one_axis(dim, x.ndim, "unique")
+    moved = moveaxis(x, axis, 0)
+    n, m = moved.shape[0], math.prod(moved.shape[1:])
+    rows = reshape_(moved, shape=(n, m))
+    keys = full_like_(x, value=0, dtype="int64", shape=(n,))
+    for k in range(m):  # ranks by the columns so far, always below n
+        column = reshape_(getitem_(rows, index=((0, n, 1), (k, k + 1, 1))), shape=(n,))
+        keys = unique(keys * n + unique(column, return_inverse=True)[1], return_inverse=True)[1]
+    return x, keys, axis, (n,)
 
 
 def _ordered(x: Array) -> Array:
@@ -138,7 +167,7 @@ def _ordered(x: Array) -> Array:
 
 
 def _runs(x: Array) -> tuple[Array, Array, Array]:
-    """The first of each run of equal elements, the run's number for each element, and the runs' lengths."""
+    """Where each run of equal elements starts, the run's number for each element, and the runs' lengths."""
     n = x.shape[0]
     first = full_like_(x, value=1, dtype="bool", shape=(min(n, 1),))
     changes = not_equal(getitem_(x, index=((min(n, 1), n, 1),)), getitem_(x, index=((0, max(n - 1, 0), 1),)))
@@ -148,7 +177,7 @@ def _runs(x: Array) -> tuple[Array, Array, Array]:
     end = full_like_(places, value=n, dtype=None, shape=(min(n, 1),))
     ends = concatenate_(getitem_(places, index=((min(k, 1), k, 1),)), end, axis=0)
     ranks = cumsum_(starts, axis=0, reverse=False) - 1
-    return take_(x, places, axis=0), ranks, ends - places
+    return places, ranks, ends - places
 
 
 # ------------------------------------------------------------------ reductions by index
@@ -171,12 +200,12 @@ def scatter_reduce(
     """
     if reduce not in _REDUCTIONS:
         raise ValueError(f"scatter_reduce: reduce must be one of {', '.join(_REDUCTIONS)}, not {reduce!r}")
-    index, src, axis = _scattering(x, index, src, dim, None, "scatter_reduce")
     shape, n = tuple(x.shape), math.prod(x.shape)
-    places = flat_positions(index, shape=shape, axis=axis)
+    x, index, src, axis = _scattering(x, index, src, dim, None, "scatter_reduce")
+    places = flat_positions(index, shape=tuple(x.shape), axis=axis)
     own, parts = reshape_(x, shape=(n,)), reshape_(src, shape=(math.prod(src.shape),))
     if not parts.shape[0]:
-        return x
+        return reshape_(x, shape=shape)
     ones = full_like_(parts, value=1, dtype=None, shape=None)
     counts = index_add_(full_like_(own, value=0, dtype=None, shape=None), places, ones, axis=0)
     untouched = equal(counts, 0)

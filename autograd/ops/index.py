@@ -15,7 +15,7 @@ from ..indexing import check_bounds
 from ..primitive import primitive
 from .creation import asarray, full_like_
 from .elementwise import where
-from .shape import broadcast_to_, either, one_axis, reshape_
+from .shape import as_vector, broadcast_to_, either, one_axis, reshape_
 from .slicing import getitem_
 
 __all__ = ["gather", "index_add", "index_select", "scatter", "scatter_add", "take", "take_along_axis"]
@@ -143,16 +143,25 @@ def index_select(x: Array, axis: Any, index: Any = None, *, dim: int | None = No
     """`take` with PyTorch's order of arguments: `index_select(x, dim, index)`."""
     if dim is not None:
         axis, index = dim, axis if index is None else index
+    if not x.ndim:
+        return as_vector(lambda v: index_select(v, axis, index), x)
     return take(x, index, axis)
 
 
-def index_add(x: Array, index: Any, updates: Any, axis: int | None = None, *, dim: int | None = None) -> Array:
-    """`x` with updates added at integer positions along an axis, the first by default; repeated indices accumulate.
+def index_add(
+    x: Array, index: Any, updates: Any, axis: int | None = None, *, dim: int | None = None, alpha: float = 1
+) -> Array:
+    """`x` with alpha·updates added at integer positions along an axis, the first by default; repeated ones accumulate.
 
     x: (…, n, …), index: (k,), updates: (…, k, …). PyTorch's order `index_add(x, dim, index, source)` is understood.
     """
     if isinstance(index, int) and axis is not None and not isinstance(axis, int):
         index, updates, axis = updates, axis, index
+    if not x.ndim:
+        each = reshape_(updates, shape=(math.prod(updates.shape),))
+        return as_vector(lambda v: index_add(v, index, each, axis, dim=dim, alpha=alpha), x)
+    if alpha != 1:
+        updates = updates * alpha
     a = one_axis(either(axis, dim, 0), x.ndim, "index_add")
     index = _checked(index, x, a)
     shape = (*x.shape[:a], *index.shape, *x.shape[a + 1 :])
@@ -234,6 +243,11 @@ def gather(x: Array, index: Any, axis: Any = None, *, dim: int | None = None) ->
     index has as many axes as x; on the others it may be shorter than x. `gather(x, dim, index)` is understood.
     """
     index, axis = _torch_order(index, axis)
+    if not x.ndim:
+        x = reshape_(x, shape=(1,))
+        index = _checked(index, x, 0)
+        shape = tuple(index.shape)
+        return reshape_(gather(x, reshape_(index, shape=(math.prod(shape),)), axis, dim=dim), shape=shape)
     a = one_axis(either(axis, dim, -1), x.ndim, "gather")
     return gather_(x, _fits(index, x, a, "gather"), axis=a)
 
@@ -250,23 +264,29 @@ def take_along_axis(x: Array, index: Any, axis: int = -1) -> Array:
     return gather_(x, index if tuple(index.shape) == many else broadcast_to_(index, shape=many), axis=a)
 
 
-def _scattering(x: Array, index: Any, src: Any, axis: Any, dim: Any, op: str) -> tuple[Any, Any, int]:
-    if isinstance(index, int) and axis is not None and not isinstance(axis, int):
+def _scattering(x: Array, index: Any, src: Any, axis: Any, dim: Any, op: str) -> tuple[Any, Any, Any, int]:
+    """(x, index, src, axis) checked and of fitting shapes; what is 0-d gets an axis."""
+    if isinstance(index, int) and axis is not None and not isinstance(src, bool | int | float):
         index, src, axis = src, axis, index
+    if not x.ndim:
+        x = reshape_(x, shape=(1,))
+        index = _checked(index, x, 0)
+        index = reshape_(index, shape=(math.prod(index.shape),))
+        src = reshape_(src, shape=(math.prod(src.shape),)) if hasattr(src, "_node") else src
     a = one_axis(either(axis, dim, -1), x.ndim, op)
     index = _fits(index, x, a, op)
     shape = tuple(index.shape)
     if not hasattr(src, "_node") and not isinstance(src, bool | int | float):
         src = asarray(src, backend=x.backend)
     if isinstance(src, bool | int | float):
-        return index, full_like_(x, value=src, dtype=None, shape=shape), a
+        return x, index, full_like_(x, value=src, dtype=None, shape=shape), a
     if len(src.shape) != len(shape) or any(k > n for k, n in zip(shape, src.shape, strict=True)):
         raise ValueError(
             f"{op}: a src of shape {tuple(src.shape)} has no element for each of an index of shape {shape}"
         )
     if tuple(src.shape) != shape:
         src = getitem_(src, index=tuple((0, n, 1) for n in shape))
-    return index, src, a
+    return x, index, src, a
 
 
 def scatter_add(x: Array, index: Any, src: Any, axis: Any = None, *, dim: int | None = None) -> Array:
@@ -274,8 +294,10 @@ def scatter_add(x: Array, index: Any, src: Any, axis: Any = None, *, dim: int | 
 
     `scatter_add(x, dim, index, src)`, PyTorch's order, is understood. src may be larger than index.
     """
-    index, src, a = _scattering(x, index, src, axis, dim, "scatter_add")
-    return scatter_add_(x, index, src, axis=a)
+    shape = tuple(x.shape)
+    x, index, src, a = _scattering(x, index, src, axis, dim, "scatter_add")
+    out = scatter_add_(x, index, src, axis=a)
+    return out if shape else reshape_(out, shape=shape)
 
 
 def scatter(x: Array, index: Any, src: Any, axis: Any = None, *, dim: int | None = None) -> Array:
@@ -284,8 +306,8 @@ def scatter(x: Array, index: Any, src: Any, axis: Any = None, *, dim: int | None
     Of repeated indices the last in row-major order wins, and gets the cotangent.
     PyTorch's order `scatter(x, dim, index, src)` is understood; src may be a number.
     """
-    index, src, a = _scattering(x, index, src, axis, dim, "scatter")
+    whole, n = tuple(x.shape), math.prod(x.shape)
+    x, index, src, a = _scattering(x, index, src, axis, dim, "scatter")
     flat = flat_positions(index, shape=tuple(x.shape), axis=a)
-    n = math.prod(x.shape)
     changed = index_set(reshape_(x, shape=(n,)), flat, reshape_(src, shape=(flat.shape[0],)), 0)
-    return reshape_(changed, shape=tuple(x.shape))
+    return reshape_(changed, shape=whole)

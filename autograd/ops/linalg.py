@@ -152,9 +152,9 @@ def vdot(x: Array, y: Array) -> Array:
     return matmul(reshape_(x, shape=(n,)), reshape_(y, shape=(m,)))
 
 
-def vecdot(x: Array, y: Array, axis: int = -1) -> Array:
-    """Sum of products along one axis of both; the others broadcast. (…, k), (…, k) -> (…)."""
-    product = multiply(x, y)
+def vecdot(x: Array, y: Array, axis: int = -1, *, dim: int | None = None) -> Array:
+    """Sum of products along one axis of both (also `dim`); the others broadcast. (…, k), (…, k) -> (…)."""
+    product, axis = multiply(x, y), axis if dim is None else dim
     return sum_(product, axis=(one_axis(axis, product.ndim, "vecdot"),), keepdims=False)
 
 

@@ -14,7 +14,7 @@ from .classify import class_axis, count_valid, cross_entropy_index, pick_class
 from .elementwise import less, maximum, not_equal, where
 from .reduce import mean_, sum_
 from .shape import broadcast_to_, reshape
-from .softmax import log_softmax
+from .softmax import log_softmax_
 from .unary import abs, exp, log
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def cross_entropy(
         return _counted(rows, y, ignore_index, reduction)
     weights = _class_weights(weight, x)
     axis = class_axis(x.ndim)
-    log_p = log_softmax(x, axis=axis)
+    log_p = log_softmax_(x, axis=axis)
     factors = pick_class(weights, y, ignore_index=ignore_index)
     losses = -(1.0 - label_smoothing) * factors * pick_class(log_p, y, ignore_index=ignore_index)
     if label_smoothing:
@@ -248,7 +248,7 @@ def _soft_cross_entropy(x: Tensor, y: Tensor, weight: Any, label_smoothing: floa
         raise ValueError(f"cross_entropy: logits {x.shape} and probabilities {y.shape} must have the same shape{fix}")
     if label_smoothing:
         y = y * (1.0 - label_smoothing) + label_smoothing / x.shape[axis]
-    terms = y * log_softmax(x, axis=axis)
+    terms = y * log_softmax_(x, axis=axis)
     if weight is not None:
         terms = terms * _class_weights(weight, x)
     return _reduced(-sum_(terms, axis=(axis,), keepdims=False), reduction)

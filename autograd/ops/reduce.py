@@ -204,16 +204,16 @@ def over(g: Array, out: Array) -> Array:
 std_.vjp(x=_std_dx)
 
 
-def _correction(op: str, correction: float, unbiased: bool | None) -> float:
+def _correction(op: str, correction: float | None, unbiased: bool | None) -> float:
     if unbiased is None:
-        return correction
-    if correction != 1:
+        return 1 if correction is None else correction
+    if correction is not None:
         raise TypeError(f"{op}: give correction or unbiased, not both; unbiased=True is correction=1, False is 0")
     return int(unbiased)
 
 
 def var(
-    x: Any, axis: Any = None, keepdims: bool = False, *, correction: float = 1, unbiased: bool | None = None,
+    x: Any, axis: Any = None, keepdims: bool = False, *, correction: float | None = None, unbiased: bool | None = None,
     dim: Any = None, keepdim: bool | None = None,
 ) -> Any:  # fmt: skip
     """Variance over axes, Σ(x − mean)² / (n − correction), computed in two passes.
@@ -225,18 +225,22 @@ def var(
     >>> pb.var(pb.Tensor([1.0, 2.0, 3.0, 4.0]), correction=0).item()
     1.25
     """
+    if isinstance(axis, bool):  # PyTorch's var(x, unbiased)
+        axis, unbiased = None, axis
     correction = _correction("var", correction, unbiased)
     return reduction(var_, x, axis, keepdims, dim, keepdim, correction=correction)
 
 
 def std(
-    x: Any, axis: Any = None, keepdims: bool = False, *, correction: float = 1, unbiased: bool | None = None,
+    x: Any, axis: Any = None, keepdims: bool = False, *, correction: float | None = None, unbiased: bool | None = None,
     dim: Any = None, keepdim: bool | None = None,
 ) -> Any:  # fmt: skip
     """Standard deviation over axes: the square root of `var`, with the same default correction of 1.
 
     ∂x = g·(x − mean)/((n − correction)·out), and 0 where out = 0 (all elements equal), as in PyTorch.
     """
+    if isinstance(axis, bool):  # PyTorch's std(x, unbiased)
+        axis, unbiased = None, axis
     correction = _correction("std", correction, unbiased)
     return reduction(std_, x, axis, keepdims, dim, keepdim, correction=correction)
 

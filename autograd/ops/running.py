@@ -127,17 +127,17 @@ def logcumsumexp(x: Any, axis: int | None = None, *, dim: int | None = None) -> 
 
 
 def diff(
-    x: Any, n: int = 1, axis: int | None = None, *, dim: int | None = None, prepend: Any = None, append: Any = None
+    x: Any, n: int = 1, axis: int | None = None, prepend: Any = None, append: Any = None, *, dim: int | None = None
 ) -> Any:
     """Differences xᵢ₊₁ − xᵢ of neighbours along an axis, the last by default; n times over.
 
-    `prepend` and `append` are put before and behind x first.
+    `prepend` and `append` are put before and behind x first; n = 0 gives x itself.
     """
     a = one_axis(either(axis, dim, -1), x.ndim, "diff")
     if n < 0:
         raise ValueError(f"diff: n must not be negative, not {n}")
     parts = [part for part in (prepend, x, append) if part is not None]
-    x = concatenate(*parts, axis=a) if len(parts) > 1 else x
+    x = concatenate(*parts, axis=a) if len(parts) > 1 and n else x
     for _ in range(min(n, x.shape[a])):
         length = x.shape[a]
         x = _from(x, a, 1, length) - _from(x, a, 0, max(length - 1, 0))

@@ -16,8 +16,9 @@ from ..indexing import Selection, basic_index, read_index, resolve_int
 from ..primitive import primitive
 from .creation import asarray
 from .elementwise import where
+from .extrema import max_
 from .index import take_
-from .shape import broadcast_to_, permute_, reshape_
+from .shape import broadcast_to_, permute_, reshape_, stack_
 from .slicing import getitem_
 
 __all__ = ["getitem", "masked_fill", "masked_select", "nonzero", "one_hot"]
@@ -41,12 +42,16 @@ def nonzero_(mask: Array, /, *, xp: Any) -> tuple[Array, ...]:
     return tuple(xp.astype(i, xp.int64) for i in xp.nonzero(mask))
 
 
-def nonzero(x: Array) -> tuple[Array, ...]:
-    """The positions of non-zero elements, in row-major order: one int64 array per axis, as in NumPy."""
-    if x.ndim == 0:
-        raise ValueError("nonzero of a 0-d array; reshape it to (1,) first")
-    made: tuple[Array, ...] = nonzero_(x)
-    return made
+def nonzero(x: Array, *, as_tuple: bool = True) -> Any:
+    """The positions of non-zero elements, in row-major order: one int64 array per axis, as in NumPy.
+
+    With `as_tuple=False`, PyTorch's default, as the rows of one array: (k, number of axes). A 0-d array counts as one
+    with one axis in the first form.
+    """
+    made: tuple[Array, ...] = nonzero_(x if x.ndim else reshape_(x, shape=(1,)))
+    if as_tuple:
+        return made
+    return stack_(*made, axis=1) if x.ndim else reshape_(made[0], shape=(made[0].shape[0], 1))[:, :0]
 
 
 def getitem(x: Array, index: Any) -> Array:
@@ -128,6 +133,11 @@ def one_hot_(index: Array, /, *, num_classes: int, dtype: str, xp: Any) -> Array
     return xp.astype(xp.equal(xp.expand_dims(index, axis=-1), classes), getattr(xp, dtype))
 
 
-def one_hot(index: Array, num_classes: int, *, dtype: Any = "int64") -> Array:
-    """(…) integers -> (…, num_classes), 1 at the integer and 0 elsewhere; all 0 for one out of range."""
+def one_hot(index: Array, num_classes: int = -1, *, dtype: Any = "int64") -> Array:
+    """(…) integers -> (…, num_classes), 1 at the integer and 0 elsewhere; all 0 for one out of range.
+
+    num_classes −1 is the largest integer plus 1.
+    """
+    if num_classes == -1:
+        num_classes = int(max_(index, axis=None, keepdims=False).item()) + 1
     return one_hot_(index, num_classes=num_classes, dtype=as_dtype(dtype).name)

@@ -6,7 +6,7 @@ Public functions take NumPy's `axis` or PyTorch's `dim`; negative axes count fro
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import index as as_int
 from typing import Any
 
@@ -56,6 +56,13 @@ def some_axes(axes: Any, ndim: int, op: str) -> tuple[int, ...]:
     if len(set(found)) != len(found):
         raise ValueError(f"{op}: an axis is named twice in {given}")
     return found
+
+
+def as_vector(op: Callable[[Array], Any], x: Array) -> Any:
+    """An op along the one axis that a 0-d array is taken to have, as in PyTorch; its results are 0-d again."""
+    made = op(reshape_(x, shape=(1,)))
+    parts = tuple(reshape_(part, shape=()) for part in (made if isinstance(made, tuple) else (made,)))
+    return parts if isinstance(made, tuple) else parts[0]
 
 
 def sizes(shape: Any) -> Shape:
@@ -162,8 +169,10 @@ def transpose(x: Array, *axes: Any) -> Array:
 
 
 def swapaxes(x: Array, axis1: int, axis2: int) -> Array:
-    """`x` with two axes exchanged."""
-    i, j = one_axis(axis1, x.ndim, "swapaxes"), one_axis(axis2, x.ndim, "swapaxes")
+    """`x` with two axes exchanged; a 0-d array is left as it is."""
+    i, j = one_axis(axis1, x.ndim or 1, "swapaxes"), one_axis(axis2, x.ndim or 1, "swapaxes")
+    if not x.ndim:
+        return identity(x)
     order = list(range(x.ndim))
     order[i], order[j] = j, i
     return permute_(x, axes=tuple(order))
@@ -184,12 +193,10 @@ movedim = moveaxis
 
 
 def squeeze(x: Array, axis: Axis = None, *, dim: Axis = None) -> Array:
-    """`x` without axes of length 1: all of them, or those named, which must have length 1 (as in NumPy)."""
+    """`x` without axes of length 1: all of them, or those among the ones named; others are left, as in PyTorch."""
     wanted = either(axis, dim)
-    axes = tuple(i for i, n in enumerate(x.shape) if n == 1) if wanted is None else some_axes(wanted, x.ndim, "squeeze")
-    if any(x.shape[a] != 1 for a in axes):
-        raise ValueError(f"squeeze: axes {axes} of an array of shape {tuple(x.shape)} do not all have length 1")
-    return reshape_(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
+    axes = some_axes(wanted, x.ndim or (wanted is not None), "squeeze")
+    return reshape_(x, shape=tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in axes))
 
 
 def unsqueeze(x: Array, axis: Axis = None, *, dim: Axis = None) -> Array:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..primitive import primitive
-from .reduce import sum_
+from ..dtypes import as_dtype
+from ..primitive import Primitive, primitive
+from .elementwise import astype
+from .reduce import rank, sum_
+from .shape import as_vector, either, one_axis
 from .unary import exp
 
 __all__ = ["log_softmax", "log_softmax_grad", "softmax", "softmax_grad"]
@@ -23,8 +26,8 @@ def _shifted(x: Array, axis: int, xp: Any) -> Array:
     return x - xp.max(x, axis=axis, keepdims=True) if x.shape[axis] else x
 
 
-@primitive(floating=True)
-def softmax(x: Array, /, *, axis: int, xp: Any) -> Array:
+@primitive(name="softmax", floating=True)
+def softmax_(x: Array, /, *, axis: int, xp: Any) -> Array:
     """Softmax s = eˣ / Σ eˣ along `axis`: non-negative, and each row sums to 1. x: (…) -> (…).
 
     ∂x = s·(g − Σ g·s). A row of −∞ alone gives NaN.
@@ -39,7 +42,7 @@ def softmax_grad(gy: Array, y: Array, /, *, axis: int, xp: Any) -> Array:
     return y * (gy - xp.sum(gy * y, axis=axis, keepdims=True))
 
 
-softmax.vjp(x=lambda g, out, axis: softmax_grad(g, out, axis=axis))
+softmax_.vjp(x=lambda g, out, axis: softmax_grad(g, out, axis=axis))
 
 
 def _softmax_grad_dy(g: Array, gy: Array, y: Array, axis: int) -> Array:
@@ -50,8 +53,8 @@ def _softmax_grad_dy(g: Array, gy: Array, y: Array, axis: int) -> Array:
 softmax_grad.vjp(gy=lambda g, y, axis: softmax_grad(g, y, axis=axis), y=_softmax_grad_dy)
 
 
-@primitive(floating=True)
-def log_softmax(x: Array, /, *, axis: int, xp: Any) -> Array:
+@primitive(name="log_softmax", floating=True)
+def log_softmax_(x: Array, /, *, axis: int, xp: Any) -> Array:
     """Logarithm of the softmax, x − log Σ eˣ along `axis`, without forming the softmax. x: (…) -> (…).
 
     ∂x = g − softmax(x)·Σ g. A row of −∞ alone gives NaN.
@@ -68,8 +71,45 @@ def log_softmax_grad(gy: Array, y: Array, /, *, axis: int, xp: Any) -> Array:
     return gy - xp.exp(y) * xp.sum(gy, axis=axis, keepdims=True)
 
 
-log_softmax.vjp(x=lambda g, out, axis: log_softmax_grad(g, out, axis=axis))
+log_softmax_.vjp(x=lambda g, out, axis: log_softmax_grad(g, out, axis=axis))
 log_softmax_grad.vjp(
     gy=lambda g, y, axis: g - sum_(g * exp(y), axis=(axis,), keepdims=True),
     y=lambda g, gy, y, axis: -g * exp(y) * sum_(gy, axis=(axis,), keepdims=True),
 )
+
+
+def softmax(x: Any, axis: int | None = None, dtype: Any = None, *, dim: int | None = None) -> Any:
+    """Softmax s = eˣ / Σ eˣ along an axis: non-negative, and each row sums to 1. (…) -> (…).
+
+    `dtype` converts x first. ∂x = s·(g − Σ g·s). A row of −∞ alone gives NaN.
+
+    >>> import pullback as pb
+    >>> pb.softmax(pb.zeros(2, 4), dim=1)[0].tolist()
+    [0.25, 0.25, 0.25, 0.25]
+
+    Raises
+    ------
+    TypeError : no axis is named.
+    """
+    return _along(softmax_, x, either(axis, dim), dtype)
+
+
+def log_softmax(x: Any, axis: int | None = None, dtype: Any = None, *, dim: int | None = None) -> Any:
+    """Logarithm of the softmax, x − log Σ eˣ along an axis, without forming the softmax. (…) -> (…).
+
+    `dtype` converts x first. ∂x = g − softmax(x)·Σ g. A row of −∞ alone gives NaN.
+
+    Raises
+    ------
+    TypeError : no axis is named.
+    """
+    return _along(log_softmax_, x, either(axis, dim), dtype)
+
+
+def _along(prim: Primitive, x: Any, axis: int | None, dtype: Any) -> Any:
+    if axis is None:
+        raise TypeError(f"{prim.name} needs the axis that holds the classes: pass dim=1 for rows of a matrix")
+    if dtype is not None:
+        x = astype(x, dtype=as_dtype(dtype).name)
+    a = one_axis(axis, rank(x) or 1, prim.name)
+    return prim(x, axis=a) if rank(x) else as_vector(lambda v: prim(v, axis=a), x)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..primitive import primitive
 from .index import gather_
-from .shape import either, one_axis
+from .shape import as_vector, either, one_axis
 from .slicing import getitem_
 
 __all__ = ["argsort", "sort", "topk"]
@@ -24,23 +24,44 @@ def argsort_(x: Array, /, *, axis: int, descending: bool, xp: Any) -> Array:
     return xp.astype(x.shape[axis] - 1 - xp.flip(backwards, axis=axis), xp.int64)
 
 
-def argsort(x: Array, axis: int | None = None, descending: bool = False, *, dim: int | None = None) -> Array:
-    """The positions that put the elements in order along an axis, the last by default; the sort is stable."""
+def argsort(
+    x: Array, axis: int | None = None, descending: bool = False, stable: bool = True, *, dim: int | None = None
+) -> Array:
+    """The positions that put the elements in order along an axis, the last by default.
+
+    Equal elements keep their order whatever `stable` says: a stable sort is the only one there is.
+    """
+    if not x.ndim:
+        return as_vector(lambda v: argsort(v, axis, descending, dim=dim), x)
     a = one_axis(either(axis, dim, -1), x.ndim, "argsort")
     return argsort_(x, axis=a, descending=descending)
 
 
-def sort(x: Array, axis: int | None = None, descending: bool = False, *, dim: int | None = None) -> tuple[Array, Array]:
-    """(values, indices) in order along an axis, the last by default; the sort is stable (PyTorch's `sort`)."""
+def sort(
+    x: Array, axis: int | None = None, descending: bool = False, stable: bool = True, *, dim: int | None = None
+) -> tuple[Array, Array]:
+    """(values, indices) in order along an axis, the last by default (PyTorch's `sort`).
+
+    Equal elements keep their order whatever `stable` says: a stable sort is the only one there is.
+    """
+    if not x.ndim:
+        made: tuple[Array, Array] = as_vector(lambda v: sort(v, axis, descending, dim=dim), x)
+        return made
     a = one_axis(either(axis, dim, -1), x.ndim, "sort")
     order = argsort_(x, axis=a, descending=descending)
     return gather_(x, order, axis=a), order
 
 
 def topk(
-    x: Array, k: int, axis: int | None = None, largest: bool = True, *, dim: int | None = None
+    x: Array, k: int, axis: int | None = None, largest: bool = True, sorted: bool = True, *, dim: int | None = None
 ) -> tuple[Array, Array]:
-    """(values, indices) of the k largest (or smallest) elements along an axis, the last by default, in order."""
+    """(values, indices) of the k largest (or smallest) elements along an axis, the last by default.
+
+    They are in order whatever `sorted` says; of equal elements the first come first.
+    """
+    if not x.ndim:
+        made: tuple[Array, Array] = as_vector(lambda v: topk(v, k, axis, largest, dim=dim), x)
+        return made
     a = one_axis(either(axis, dim, -1), x.ndim, "topk")
     if not 0 <= k <= x.shape[a]:
         raise ValueError(f"topk: k = {k} of {x.shape[a]} elements")

@@ -6,6 +6,7 @@ dtype first.
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -284,8 +285,21 @@ abs.vjp(x=lambda g, x: g * sign(x))
 
 floor = _no_slope("floor", "The largest integer ≤ x.", "floor")
 ceil = _no_slope("ceil", "The smallest integer ≥ x.", "ceil")
-round = _no_slope("round", "The nearest integer; halves to the even one.", "round")
+round_ = _no_slope("round", "The nearest integer; halves to the even one.", "round")
 trunc = _no_slope("trunc", "The integer part, rounded towards 0.", "trunc")
+
+
+def round(x: Any, decimals: int = 0) -> Any:
+    """The nearest multiple of 10^−decimals; halves to the even one. ∂x = 0.
+
+    >>> import pullback as pb
+    >>> pb.round(pb.tensor([1.26, 2.5]), decimals=1).tolist() == pb.tensor([1.3, 2.5]).tolist()
+    True
+    """
+    if not decimals:
+        return round_(x)
+    scale = 10.0 ** builtins.abs(decimals)
+    return round_(x * scale) / scale if decimals > 0 else round_(x / scale) * scale
 
 
 def _test(name: str, doc: str) -> Primitive:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autograd.ops.decompositions import cholesky, det, eigh, inv, pinv_, qr, slogdet, solve_, svd_
+from ...autograd.ops.decompositions import cholesky_, det, eigh_, inv, pinv_, qr, slogdet, solve_, svd_, svd_full
 from ..case import Domain, OpCase, real
 
 Array = Any
@@ -55,14 +55,17 @@ CASES: list[OpCase] = [
     OpCase(slogdet, [invertible(2, 2, 2)], lambda x: tuple(np.linalg.slogdet(x)), label="batched"),
     OpCase(pinv_, [apart(4, 3)], np.linalg.pinv, params={"rtol": None}, label="tall"),
     OpCase(pinv_, [apart(2, 2, 3)], np.linalg.pinv, params={"rtol": None}, label="wide"),
-    OpCase(cholesky, [definite(3, 3)], lambda x: np.linalg.cholesky(_symmetric(x))),
-    OpCase(cholesky, [definite(2, 2, 2)], lambda x: np.linalg.cholesky(_symmetric(x)), label="batched"),
+    OpCase(cholesky_, [definite(3, 3)], lambda x: np.linalg.cholesky(_symmetric(x))),
+    OpCase(cholesky_, [definite(2, 2, 2)], lambda x: np.linalg.cholesky(_symmetric(x)), label="batched"),
     OpCase(qr, [apart(4, 3)], lambda x: tuple(np.linalg.qr(x)), label="tall"),
     OpCase(qr, [apart(2, 3, 3)], lambda x: tuple(np.linalg.qr(x)), label="square"),
     OpCase(qr, [apart(2, 4)], lambda x: tuple(np.linalg.qr(x)), label="wide"),
-    OpCase(eigh, [definite(3, 3)], lambda x: tuple(np.linalg.eigh(_symmetric(x)))),
-    OpCase(eigh, [definite(2, 2, 2)], lambda x: tuple(np.linalg.eigh(_symmetric(x))), label="batched"),
+    OpCase(eigh_, [definite(3, 3)], lambda x: tuple(np.linalg.eigh(_symmetric(x)))),
+    OpCase(eigh_, [definite(2, 2, 2)], lambda x: tuple(np.linalg.eigh(_symmetric(x))), label="batched"),
     OpCase(svd_, [apart(4, 3)], _svd, label="tall"),
     OpCase(svd_, [apart(2, 3, 3)], _svd, label="square"),
     OpCase(svd_, [apart(2, 4)], _svd, label="wide"),
+    OpCase(svd_full, [apart(2, 3, 3)], lambda x: tuple(np.linalg.svd(x)), label="square"),
+    # the vectors beyond the reduced form are an arbitrary basis, without a derivative
+    OpCase(svd_full, [apart(4, 2)], lambda x: tuple(np.linalg.svd(x)), label="tall", orders=0),
 ]

@@ -50,7 +50,7 @@ CASES: list[OpCase] = [
     OpCase(ops.sign, [nonzero(3, 4)], np.sign, edges=[Edge([0.0, NAN], out=[0.0, NAN], grads=[[0.0, 0.0]])]),
     OpCase(ops.floor, [_STEPS], np.floor, edges=[Edge([2.0], out=[2.0], grads=[[0.0]])]),
     OpCase(ops.ceil, [_STEPS], np.ceil, edges=[Edge([2.0], out=[2.0], grads=[[0.0]])]),
-    OpCase(ops.round, [_STEPS], np.round, edges=[Edge([0.5, 1.5], out=[0.0, 2.0], grads=[[0.0, 0.0]])]),
+    OpCase(ops.unary.round_, [_STEPS], np.round, edges=[Edge([0.5, 1.5], out=[0.0, 2.0], grads=[[0.0, 0.0]])]),
     OpCase(ops.trunc, [_STEPS], np.trunc, edges=[Edge([-2.0], out=[-2.0], grads=[[0.0]])]),
     OpCase(ops.isnan, [_SPECIAL], np.isnan, orders=0),
     OpCase(ops.isinf, [_SPECIAL], np.isinf, orders=0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,35 @@ from .compare import compare
 
 #: An op with more samples of a dtype than this has so many compared, evenly spaced among them.
 LIMIT = 60
+#: Keyword arguments about where a tensor lives, which all samples set to what they would be anyway.
+ELSEWHERE = ("device", "layout", "pin_memory")
 
 
-def entry(ours: Callable[..., Any], *infos: str) -> Entry:
-    """Compare `ours(input, *args, **kwargs)` on the samples of OpInfos, named `name` or `name:variant`."""
-    return Entry(", ".join(infos), lambda: (case for info in infos for case in _cases(ours, info)))
+@dataclass(frozen=True)
+class How:
+    """How samples of an OpInfo are compared with a function of ours.
+
+    Attributes
+    ----------
+    ours : called as ours(input, *args, **kwargs), with our tensors and dtypes for PyTorch's.
+    before : applied to the first input in both libraries; `keep`: to the results. Both use what both libraries have.
+    order : the highest order of derivative that is compared, if PyTorch has it.
+    tolerance : in place of the usual one in float64.
+    integers : why samples of whole numbers are not compared.
+    """
+
+    ours: Callable[..., Any]
+    before: Callable[[Any], Any] = lambda x: x
+    keep: Callable[[Any], Any] = lambda result: result
+    order: int = 2
+    tolerance: float | None = None
+    integers: str = ""
+
+
+def entry(ours: Callable[..., Any], *infos: str, **how: Any) -> Entry:
+    """Compare `ours` on the samples of OpInfos, which are named `name` or `name:variant`; see How for the options."""
+    made = How(ours, **how)
+    return Entry(", ".join(infos), lambda: (case for info in infos for case in _cases(made, info)))
 
 
 @functools.cache
@@ -27,12 +52,12 @@ def _table() -> dict[str, Any]:
     return {f"{op.name}:{op.variant_test_name}" if op.variant_test_name else op.name: op for op in op_db}
 
 
-def _cases(ours: Callable[..., Any], info: str) -> Iterator[Case]:
+def _cases(how: How, info: str) -> Iterator[Case]:
     """float64 samples for values and derivatives; float32 samples, and those of whole numbers or bools, for values."""
     import torch
 
     op = _table()[info]
-    order = 2 if op.supports_autograd and op.supports_gradgrad else 1 if op.supports_autograd else 0
+    order = min(how.order, 2 if op.supports_gradgrad else 1) if op.supports_autograd else 0
     dtypes = [(torch.float64, order), (torch.float32, 0), (torch.int64, 0)]
     dtypes = [(dtype, n) for dtype, n in dtypes if dtype in op.dtypes] or [(torch.bool, 0)]
     for dtype, n in dtypes:
@@ -42,12 +67,14 @@ def _cases(ours: Callable[..., Any], info: str) -> Iterator[Case]:
             samples = [samples[i] for i in np.linspace(0, len(samples) - 1, LIMIT).astype(int)]
         for i, sample in enumerate(samples):
             name = f"{info} {str(dtype).removeprefix('torch.')} {i} {describe(sample)}"
-            yield Case(name, functools.partial(_check, ours, op, sample, n))
+            yield Case(name, functools.partial(_check, how, op, sample, n))
 
 
-def _check(ours: Callable[..., Any], op: Any, sample: Any, order: int) -> Outcome:
+def _check(how: How, op: Any, sample: Any, order: int) -> Outcome:
     import torch
 
+    if how.integers and isinstance(sample.input, torch.Tensor) and not sample.input.is_floating_point():
+        return Outcome(skipped=how.integers)
     tensors: list[Any] = []
     whole = (sample.input, tuple(sample.args), dict(sample.kwargs))
     try:
@@ -57,17 +84,19 @@ def _check(ours: Callable[..., Any], op: Any, sample: Any, order: int) -> Outcom
 
     def mine(*given: Any) -> Any:
         x, args, kwargs = _fill(template, given)
-        return sample.output_process_fn_grad(ours(x, *args, **kwargs))
+        return how.keep(sample.output_process_fn_grad(how.ours(how.before(x), *args, **kwargs)))
 
     def theirs(*given: Any) -> Any:
         x, args, kwargs = _fill(whole, given, torch.Tensor)
-        return sample.output_process_fn_grad(op(x, *args, **kwargs))
+        return how.keep(sample.output_process_fn_grad(op(how.before(x), *args, **kwargs)))
 
     import pullback as pb
 
     arrays = [t.detach().numpy() for t in tensors]
     wanted = [t.requires_grad for t in tensors]
-    return compare(mine, theirs, arrays, order=order, wanted=wanted, backend=pb.current_backend().name)
+    return compare(
+        mine, theirs, arrays, order=order, wanted=wanted, tolerance=how.tolerance, backend=pb.current_backend().name
+    )
 
 
 class _Slot:
@@ -87,7 +116,7 @@ def _template(value: Any, tensors: list[Any]) -> Any:
         tensors.append(value)
         return _Slot(len(tensors) - 1)
     if isinstance(value, dict):
-        return {key: _template(part, tensors) for key, part in value.items()}
+        return {key: _template(part, tensors) for key, part in value.items() if key not in ELSEWHERE}
     if isinstance(value, (tuple, list)):
         return (list if isinstance(value, list) else tuple)(_template(part, tensors) for part in value)
     if isinstance(value, complex) or (isinstance(value, torch.dtype) and value.is_complex):
