@@ -229,7 +229,8 @@ def _as_tensors(g: Any, backend: Backend) -> Any:
 
 
 def _zeros(shape: tuple[int, ...], dtype: str, backend: Backend, tensor: bool) -> Any:
-    zeros = backend.xp.zeros(shape, dtype=backend.native_dtype(dtype))
+    """One zero, broadcast: no memory to fill, and kernels can tell that there is no cotangent."""
+    zeros = backend.xp.broadcast_to(backend.xp.zeros((), dtype=backend.native_dtype(dtype)), shape)
     return Tensor._wrap(zeros, backend) if tensor else zeros
 
 

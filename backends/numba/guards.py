@@ -71,8 +71,8 @@ def linear(x: Array, weight: Array, bias: Array) -> bool:
 
 
 def matmul(x: Array, y: Array) -> bool:
-    """Two matrices that fit; batches of them are NumPy's."""
-    return x.ndim == y.ndim == 2 and x.shape[1] == y.shape[0] and floats(x, y)
+    """Rows, in any number of axes, times a matrix; batches of matrices are NumPy's."""
+    return x.ndim >= 2 == y.ndim and x.shape[-1] == y.shape[0] and floats(x, y)
 
 
 def conv2d_input_grad(

@@ -16,6 +16,35 @@ def _recurrent(x: Array, h0: Array, w_ih: Array, w_hh: Array, gates: int) -> boo
     return bool(h0.shape[0] == x.shape[1] and w_ih.shape == (rows, x.shape[2]) and w_hh.shape == (rows, h0.shape[1]))
 
 
+def rnn(
+    x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array, *, nonlinearity: str, gates: int = 1
+) -> bool:
+    """Arrays that belong together."""
+    if not floats(x, h0, w_ih, w_hh, b_ih, b_hh) or not _recurrent(x, h0, w_ih, w_hh, gates):
+        return False
+    return bool(b_ih.shape == b_hh.shape == w_ih.shape[:1])
+
+
+def rnn_grad(gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, *, nonlinearity: str) -> bool:
+    """Arrays that belong together."""
+    if not floats(x, gy, h0, w_ih, w_hh, y) or not _recurrent(x, h0, w_ih, w_hh, 1):
+        return False
+    return bool(gy.shape == y.shape == (*x.shape[:2], h0.shape[1]))
+
+
+def gru(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array) -> bool:
+    """Arrays that belong together."""
+    return rnn(x, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity="", gates=3)
+
+
+def gru_grad(gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array) -> bool:
+    """Arrays that belong together."""
+    if not floats(x, gy, ggates, h0, w_ih, w_hh, y, gates) or not _recurrent(x, h0, w_ih, w_hh, 3):
+        return False
+    t, n, e = x.shape[0], x.shape[1], h0.shape[1]
+    return bool(gy.shape == y.shape == (t, n, e) and ggates.shape == gates.shape == (t, n, 4 * e))
+
+
 def lstm(x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array) -> bool:
     """Arrays that belong together."""
     if not floats(x, h0, c0, w_ih, w_hh, b_ih, b_hh) or not _recurrent(x, h0, w_ih, w_hh, 4):

@@ -104,7 +104,9 @@ def _as_stored(x: Array) -> tuple[Array, int]:
 
 
 def matmul(x: Array, y: Array) -> Array:
-    """(m, k) @ (k, n) -> (m, n)."""
+    """(…, k) @ (k, n) -> (…, n)."""
+    if x.ndim > 2:
+        return matmul(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[1])
     (m, k), n = x.shape, y.shape[1]
     pieces = min(MOST, m * k * n // PIECE)
     if pieces < 2 or max(m, n) < pieces:
@@ -120,9 +122,9 @@ def matmul(x: Array, y: Array) -> Array:
 
 def linear(x: Array, weight: Array, bias: Array) -> Array:
     """x: (…, k), weight: (n, k), bias: (n,) -> (…, n)."""
-    out = matmul(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]), weight.T)
+    out = matmul(x, weight.T)
     out += bias
-    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
+    return out
 
 
 def linear_relu(x: Array, weight: Array, bias: Array) -> Array:

@@ -39,7 +39,7 @@ def tile_width(itemsize: int) -> int:
     return VECTORS * VECTOR_BYTES // itemsize
 
 
-def make_fma_tile(width_bytes: int) -> Any:
+def make_fma_tile(width_bytes: int, tile_rows: int = ROWS) -> Any:
     """The tile as a Numba intrinsic, for vectors of that many bytes."""
 
     @intrinsic
@@ -53,12 +53,12 @@ def make_fma_tile(width_bytes: int) -> Any:
         of B, I and C, the bytes from one of their rows to the next, and the number of steps.
         """
         signature = types.void(like, *[types.int64] * 10)
-        return signature, _codegen(like.dtype, width_bytes)
+        return signature, _codegen(like.dtype, width_bytes, tile_rows)
 
     return fma_tile
 
 
-def _codegen(dtype: Any, width_bytes: int) -> Any:
+def _codegen(dtype: Any, width_bytes: int, tile_rows: int) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _, a, rows, steps, b, ldb, i, ldi, c, ldc, count = args
         element = context.get_value_type(dtype)
@@ -84,11 +84,11 @@ def _codegen(dtype: Any, width_bytes: int) -> Any:
             """Addresses of the tile's vectors in a matrix, row by row."""
             return [
                 builder.add(builder.add(base, builder.mul(step, number(r))), number(v * width_bytes))
-                for r in range(ROWS)
+                for r in range(tile_rows)
                 for v in range(VECTORS)
             ]
 
-        row = [builder.add(a, load(builder.add(rows, number(8 * r)), int64)) for r in range(ROWS)]
+        row = [builder.add(a, load(builder.add(rows, number(8 * r)), int64)) for r in range(tile_rows)]
         first = [load(address, vector) for address in cells(i, ldi)]
         entry = builder.block
         loop, done = builder.append_basic_block("tile.loop"), builder.append_basic_block("tile.done")
@@ -100,7 +100,7 @@ def _codegen(dtype: Any, width_bytes: int) -> Any:
         offset = load(builder.add(steps, builder.shl(k, number(3))), int64)
         columns = [load(builder.add(at, number(v * width_bytes)), vector) for v in range(VECTORS)]
         updated = []
-        for r in range(ROWS):
+        for r in range(tile_rows):
             scalar = builder.insert_element(
                 undefined, load(builder.add(row[r], offset), element), ir.Constant(ir.IntType(32), 0)
             )
@@ -127,3 +127,7 @@ def _codegen(dtype: Any, width_bytes: int) -> Any:
 
 
 fma_tile = make_fma_tile(VECTOR_BYTES)
+
+#: A taller tile, for products whose rows come in powers of two: as high as the registers allow.
+TALL_ROWS = 8 if VECTOR_BYTES == 64 else ROWS
+tall_fma_tile = make_fma_tile(VECTOR_BYTES, TALL_ROWS)

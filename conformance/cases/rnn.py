@@ -124,6 +124,6 @@ CASES: list[OpCase] = [
     *_rows("steps", 4, 3, 2, 3),
     *_rows("one-step", 1, 2, 3, 2),
     *_rows("one-sample", 3, 1, 2, 1),
-    *_rows("tiles", 3, 7, 3, 5),
+    *_rows("tiles", 2, 9, 3, 9),
     *_rows("no-samples", 2, 0, 3, 2),
 ]

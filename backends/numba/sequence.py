@@ -1,0 +1,200 @@
+"""What the kernels of recurrent layers share.
+
+The samples of a batch do not depend on each other, so a task takes as many of them as the register tile has rows
+through all steps, with their states in its own small arrays: no thread ever waits for another within a sequence, and
+the weights, laid out as the tile reads them, stay in the second-level cache. Only the gradients of the weights, sums
+over all steps and samples, are products of their own.
+
+Sequences (t, n, …) are taken with time or with the batch outermost in memory, as x comes, and results lie likewise:
+nothing is copied for layers that are told `batch_first`. Row `step·st + sample·sn` of a sequence belongs to that step
+of that sample.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import memory, products
+from .compile import Floats, jit, kernel
+from .layout import ready
+from .mathematics import sigmoid, tanh
+from .tile import TALL_ROWS, tall_fma_tile, tile_width
+
+Array = Any
+
+SAMPLES = TALL_ROWS  #: samples of one task
+
+
+class Layout:
+    """How the sequences of one call lie in memory.
+
+    Attributes
+    ----------
+    t, n : steps and samples. st, sn : rows between steps, and between samples.
+    """
+
+    def __init__(self, x: Array) -> None:
+        self.t, self.n = int(x.shape[0]), int(x.shape[1])
+        self.dtype = x.dtype
+        self.batch_first = not x.flags.c_contiguous and bool(x.transpose(1, 0, 2).flags.c_contiguous)
+        self.st, self.sn = (1, self.t) if self.batch_first else (self.n, 1)
+
+    @property
+    def blocks(self) -> int:
+        """Tasks that share the samples."""
+        return -(-self.n // SAMPLES)
+
+    def packed(self, x: Array) -> Array:
+        """The sequence as kernels take it; a copy if it lies otherwise."""
+        return ready(x.transpose(1, 0, 2) if self.batch_first else x)
+
+    def empty(self, width: int) -> Array:
+        """Memory for a sequence."""
+        outer = (self.n, self.t) if self.batch_first else (self.t, self.n)
+        return memory.empty((*outer, width), self.dtype)
+
+    def seen(self, packed: Array) -> Array:
+        """What lies in that memory as (t, n, width)."""
+        return packed.transpose(1, 0, 2) if self.batch_first else packed
+
+    def weight(self, g: Array, z: Array) -> Array:
+        """Σ over steps and samples of gᵀ·z, both packed: (…, a), (…, b) -> (a, b)."""
+        rows = self.t * self.n
+        return products.matmul(g.reshape(rows, g.shape[2]).T, z.reshape(rows, z.shape[2]))
+
+
+def split(dw: Array, features: int) -> tuple[Array, Array]:
+    """The gradient of both weights, side by side, in two."""
+    return np.ascontiguousarray(dw[:, :features]), np.ascontiguousarray(dw[:, features:])
+
+
+def cotangent(layout: Layout, g: Array) -> tuple[Array, int]:
+    """A cotangent as kernels take it, and whether there is one: zero, broadcast, is what nothing depends on."""
+    if not any(g.strides) and not g.flat[0]:
+        return np.zeros(1, g.dtype), 0
+    return layout.packed(g), 1
+
+
+# ---------------------------------------------------------------- products
+
+
+@kernel
+def _pack_panel(
+    w: Floats, out: Floats, depth: int, columns: int, width: int, by_depth: int, by_column: int, panel: int
+) -> None:
+    first = panel * width
+    count = min(width, columns - first)
+    for k in range(depth):
+        at = (panel * depth + k) * width
+        for j in range(count):
+            out[at + j] = w[k * by_depth + (first + j) * by_column]
+        for j in range(count, width):
+            out[at + j] = 0
+
+
+def panels(w: Array, transposed: bool) -> Array:
+    """The weights (depth, columns), or their transpose, as the tile reads them: (panels, depth, width)."""
+    depth, columns = w.shape[::-1] if transposed else w.shape
+    width = tile_width(w.itemsize)
+    count = -(-columns // width)
+    out = memory.empty((count, depth, width), w.dtype)
+    _pack_panel(count, ready(w), out, depth, columns, width, *((1, depth) if transposed else (columns, 1)))
+    return out
+
+
+def padded(bias: Array) -> Array:
+    """The vector filled up with zeros to whole tiles."""
+    width = tile_width(bias.itemsize)
+    out = np.zeros(-(-bias.size // width) * width, bias.dtype)
+    out[: bias.size] = bias
+    return out
+
+
+@jit
+def offsets(count: int, step: int, last: int) -> Any:
+    """0, step, 2·step, … `last`·step, and the last again, as the tile wants them."""
+    table = np.empty(count, np.int64)
+    for i in range(count):
+        table[i] = min(i, last) * step
+    return table
+
+
+@jit
+def product(
+    a: Floats, start: int, rows: Any, steps: Any, w: Floats, initial: Floats, between: int, out: Floats, ld: int,
+    width: int,
+) -> None:  # fmt: skip
+    """out = initial + a·w: (samples, depth) from element `start`, (panels, depth, width) -> (samples, ld).
+
+    The initial rows lie `between` apart.
+    """
+    size = a.itemsize
+    for panel in range(ld // width):
+        tall_fma_tile(
+            a, a.ctypes.data + start * size, rows.ctypes.data, steps.ctypes.data,
+            w.ctypes.data + panel * steps.size * width * size, width * size,
+            initial.ctypes.data + panel * width * size, between * size,
+            out.ctypes.data + panel * width * size, ld * size, steps.size,
+        )  # fmt: skip
+
+
+# ---------------------------------------------------------------- one row
+#
+# Indices are cast to unsigned integers: one that could be negative, as far as the compiler sees, keeps the vectoriser
+# away, and slices, which start from 0, cost more than a short loop. Each loop touches few arrays, and none of them
+# twice under two names, for the same reason.
+
+at = np.uintp
+
+
+@jit
+def copy(x: Floats, a: int, out: Floats, b: int, n: int) -> None:
+    """out = x."""
+    for j in range(n):
+        out[at(b + j)] = x[at(a + j)]
+
+
+@jit
+def add(x: Floats, a: int, y: Floats, b: int, n: int) -> None:
+    """x += y."""
+    for j in range(n):
+        x[at(a + j)] += y[at(b + j)]
+
+
+@jit
+def sigmoids(x: Floats, a: int, out: Floats, b: int, n: int) -> None:
+    """out = σ(x)."""
+    for j in range(n):
+        out[at(b + j)] = sigmoid(x[at(a + j)])
+
+
+@jit
+def tanhs(x: Floats, a: int, out: Floats, b: int, n: int) -> None:
+    """out = tanh(x)."""
+    for j in range(n):
+        out[at(b + j)] = tanh(x[at(a + j)])
+
+
+@jit
+def through_sigmoid(gates: Floats, c: int, out: Floats, d: int, n: int) -> None:
+    """out *= gate·(1 − gate): a cotangent before the sigmoid."""
+    for j in range(n):
+        gate = gates[at(c + j)]
+        out[at(d + j)] *= gate * (1 - gate)
+
+
+@jit
+def through_tanh(gates: Floats, c: int, out: Floats, d: int, n: int) -> None:
+    """out *= 1 − gate²: a cotangent before the tanh."""
+    for j in range(n):
+        gate = gates[at(c + j)]
+        out[at(d + j)] *= 1 - gate * gate
+
+
+@jit
+def multiplied(x: Floats, a: int, y: Floats, b: int, out: Floats, d: int, n: int) -> None:
+    """out = x·y."""
+    for j in range(n):
+        out[at(d + j)] = x[at(a + j)] * y[at(b + j)]

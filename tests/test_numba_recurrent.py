@@ -1,0 +1,116 @@
+"""The recurrent kernels against NumPy: sizes around the register tile's, and every order of memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from pullback.autograd.ops.rnn import gru_, gru_grad, lstm_, lstm_grad, rnn_, rnn_grad
+from pullback.backends import get_backend, threads
+
+numba_backend, numpy_backend = get_backend("numba"), get_backend("numpy")
+
+# op, its gradient, gates, states, width of what is kept beside y (in units of e), static parameters
+CELLS = {
+    "lstm": (lstm_, lstm_grad, 4, 2, (1, 4), {}),
+    "gru": (gru_, gru_grad, 3, 1, (4,), {}),
+    "tanh": (rnn_, rnn_grad, 1, 1, (), {"nonlinearity": "tanh"}),
+    "relu": (rnn_, rnn_grad, 1, 1, (), {"nonlinearity": "relu"}),
+}
+# steps, samples, features, width
+SIZES = [(1, 1, 1, 1), (3, 8, 4, 8), (2, 9, 5, 33), (4, 17, 33, 40), (3, 5, 1, 70)]
+ORDERS = ["time first", "batch first", "reversed", "read-only"]
+
+
+def laid_out(x: np.ndarray, order: str) -> np.ndarray:
+    if order == "batch first":
+        return np.ascontiguousarray(x.transpose(1, 0, 2)).transpose(1, 0, 2)
+    if order == "reversed":
+        return x[:, :, ::-1].copy()[:, :, ::-1]
+    x = x.copy()
+    x.flags.writeable = order != "read-only"
+    return x
+
+
+def run(backend, prim, arrays, params):
+    before = backend.fallbacks[prim.name]
+    found = backend.kernel(prim.name, prim.forward)(*arrays, **params)
+    assert backend.fallbacks[prim.name] == before, "the kernel declined"
+    return found if isinstance(found, tuple) else (found,)
+
+
+def agree(got, want, dtype):
+    tolerance = 3e-5 if dtype == "float32" else 1e-12
+    assert len(got) == len(want)
+    for a, b in zip(got, want, strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * max(1.0, np.abs(b).max()))
+
+
+def problem(cell: str, size: tuple[int, int, int, int], dtype: str):
+    """Inputs of the op, cotangents of its outputs."""
+    t, n, f, e = size
+    _, _, gates, states, kept, _ = CELLS[cell]
+    rng = np.random.default_rng(sum(size))
+    shapes = [(t, n, f), *[(n, e)] * states, (gates * e, f), (gates * e, e), (gates * e,), (gates * e,)]
+    inputs = [(rng.standard_normal(s) / max(1, s[-1] ** 0.5)).astype(dtype) for s in shapes]
+    cotangents = [rng.standard_normal((t, n, k * e)).astype(dtype) for k in (1, *kept)]
+    return inputs, cotangents
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_kernels_agree_with_numpy(cell, size, dtype):
+    forward, backward, _, _, _, params = CELLS[cell]
+    inputs, cotangents = problem(cell, size, dtype)
+    outs = run(numpy_backend, forward, inputs, params)
+    zero = [cotangents[0], *(np.broadcast_to(np.zeros((), dtype), g.shape) for g in cotangents[1:])]
+    wanted = [run(numpy_backend, backward, [*gs, *inputs[:-2], *outs], params) for gs in (cotangents, zero)]
+    for order in ORDERS:
+        x = laid_out(inputs[0], order)
+        agree(run(numba_backend, forward, [x, *inputs[1:]], params), outs, dtype)
+        kept = [laid_out(o, order) for o in outs]
+        for gs, want in zip((cotangents, zero), wanted, strict=True):
+            given = [laid_out(gs[0], order), *gs[1:]]
+            agree(run(numba_backend, backward, [*given, x, *inputs[1:-2], *kept], params), want, dtype)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_results_lie_as_the_sequence_does(cell):
+    forward, _, _, _, _, params = CELLS[cell]
+    inputs, _ = problem(cell, (3, 5, 4, 6), "float32")
+    inputs[0] = laid_out(inputs[0], "batch first")
+    for out in run(numba_backend, forward, inputs, params):
+        assert out.transpose(1, 0, 2).flags.c_contiguous
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_bits_do_not_depend_on_threads(cell):
+    forward, backward, _, _, _, params = CELLS[cell]
+    inputs, cotangents = problem(cell, (9, 37, 20, 48), "float32")
+    outs = run(numba_backend, forward, inputs, params)
+    arrays = [*cotangents, *inputs[:-2], *outs]
+    before, found = threads.get_num_threads(), []
+    try:
+        for count in (1, 2, 3, 1):
+            threads.set_num_threads(count)
+            found.append([*run(numba_backend, forward, inputs, params), *run(numba_backend, backward, arrays, params)])
+    finally:
+        threads.set_num_threads(before)
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_infinity_and_nan_of_the_plain_network():
+    inputs, _ = problem("relu", (2, 3, 2, 4), "float32")
+    inputs[0][0, 0, 0], inputs[0][1, 1, 1] = np.nan, np.inf
+    with np.errstate(invalid="ignore"):
+        (want,) = run(numpy_backend, rnn_, inputs, {"nonlinearity": "relu"})
+    (got,) = run(numba_backend, rnn_, inputs, {"nonlinearity": "relu"})
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    np.testing.assert_allclose(got, want, rtol=1e-5)
