@@ -7,14 +7,19 @@ from .clipping import clip_grad_norm_, clip_grad_value_
 from .layerwise import LAMB, Adafactor, Muon
 from .lbfgs import LBFGS
 from .lr_scheduler import (
+    SWALR,
     ChainedScheduler,
     ConstantLR,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    CyclicLR,
     ExponentialLR,
     LambdaLR,
     LinearLR,
     LRScheduler,
+    MultiplicativeLR,
     MultiStepLR,
+    OneCycleLR,
     PolynomialLR,
     ReduceLROnPlateau,
     SequentialLR,

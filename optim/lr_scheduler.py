@@ -1,6 +1,7 @@
-"""All schedules, under the name of PyTorch's module: see `schedules` and `composite`."""
+"""All schedules, under the name of PyTorch's module: see `schedules`, `cycles` and `composite`."""
 
 from .composite import ChainedScheduler, ReduceLROnPlateau, SequentialLR
+from .cycles import SWALR, CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
 from .schedules import (
     ConstantLR,
     CosineAnnealingLR,
@@ -8,12 +9,14 @@ from .schedules import (
     LambdaLR,
     LinearLR,
     LRScheduler,
+    MultiplicativeLR,
     MultiStepLR,
     PolynomialLR,
     StepLR,
 )
 
 __all__ = [
-    "ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR",
-    "MultiStepLR", "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR",
+    "SWALR", "ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR",
+    "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR", "MultiplicativeLR", "OneCycleLR",
+    "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR",
 ]  # fmt: skip

@@ -123,11 +123,7 @@ class LambdaLR(LRScheduler):
         self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
         last_epoch: int = -1,
     ) -> None:  # fmt: skip
-        check_optimizer(optimizer)
-        n = len(optimizer.param_groups)
-        self.lr_lambdas = [lr_lambda] * n if callable(lr_lambda) else list(lr_lambda)
-        if len(self.lr_lambdas) != n:
-            raise ValueError(f"{len(self.lr_lambdas)} functions for {n} parameter groups")
+        self.lr_lambdas = _functions(optimizer, lr_lambda)
         super().__init__(optimizer, last_epoch)
 
     def _set(self, rate: Callable[[float, float], float]) -> None:
@@ -135,11 +131,49 @@ class LambdaLR(LRScheduler):
         super()._set(lambda lr, base: base * next(factors))
 
 
+class MultiplicativeLR(LRScheduler):
+    """lr times f(epoch) at each epoch, with one f for all groups or a list of one per group."""
+
+    def __init__(
+        self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:  # fmt: skip
+        self.lr_lambdas = _functions(optimizer, lr_lambda)
+        super().__init__(optimizer, last_epoch)
+
+    def _initial_step(self) -> None:
+        self.last_epoch += 1
+        super()._set(lambda lr, base: lr)
+
+    def _restart(self) -> None:
+        self.last_epoch = 0
+        self._set(lambda lr, base: base)
+
+    def _set(self, rate: Callable[[float, float], float]) -> None:
+        factors = iter([f(self.last_epoch) for f in self.lr_lambdas])
+        super()._set(lambda lr, base: lr * next(factors))
+
+
+def _functions(
+    optimizer: Optimizer, given: Callable[[int], float] | Sequence[Callable[[int], float]]
+) -> list[Callable[[int], float]]:
+    """A function of the epoch for each group."""
+    check_optimizer(optimizer)
+    n = len(optimizer.param_groups)
+    functions = [given] * n if callable(given) else list(given)
+    if len(functions) != n:
+        raise ValueError(f"{len(functions)} functions for {n} parameter groups")
+    for f in functions:
+        if not callable(f):
+            raise TypeError(f"lr_lambda needs functions of the epoch, not {type(f).__name__}")
+    return functions
+
+
 class StepLR(LRScheduler):
     """lr times gamma every `step_size` epochs."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
-        self.step_size, self.gamma = _positive("step_size", step_size), gamma
+        self.step_size, self.gamma = whole("step_size", step_size), gamma
         super().__init__(optimizer, last_epoch)
 
     def chained(self, lr: float, base: float, initial: bool) -> float:
@@ -239,7 +273,7 @@ class PolynomialLR(LRScheduler):
     """lr = initial · (1 − epoch/total_iters)^power, and 0 from `total_iters` on."""
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
-        self.total_iters, self.power = _positive("total_iters", total_iters), power
+        self.total_iters, self.power = whole("total_iters", total_iters), power
         super().__init__(optimizer, last_epoch)
 
     def chained(self, lr: float, base: float, initial: bool) -> float:
@@ -261,7 +295,7 @@ class CosineAnnealingLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
-        self.T_max, self.eta_min = _positive("T_max", T_max), eta_min
+        self.T_max, self.eta_min = whole("T_max", T_max), eta_min
         super().__init__(optimizer, last_epoch)
 
     def chained(self, lr: float, base: float, initial: bool) -> float:
@@ -279,10 +313,20 @@ class CosineAnnealingLR(LRScheduler):
         return self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
 
 
-def _positive(name: str, value: int) -> int:
-    if value <= 0:
-        raise ValueError(f"{name} must be at least 1, not {value}")
+def whole(name: str, value: int) -> int:
+    """The value, or ValueError unless it is an int of at least 1."""
+    if not isinstance(value, int) or value <= 0:
+        raise ValueError(f"{name} must be at least 1, not {value}" + ("" if isinstance(value, int) else ": an int"))
     return value
+
+
+def per_group(name: str, optimizer: Optimizer, value: float | Sequence[float]) -> list[float]:
+    """One number for each group: the same for all, or a list of as many."""
+    n = len(optimizer.param_groups)
+    values = list(value) if isinstance(value, list | tuple) else [value] * n
+    if len(values) != n:
+        raise ValueError(f"{len(values)} values of {name} for {n} parameter groups")
+    return values  # type: ignore[return-value]
 
 
 def _in_unit(name: str, value: float, low: float) -> float:

@@ -12,7 +12,7 @@ import pullback as pb
 from pullback import optim
 
 RATES = (0.1, 0.3)
-EPOCHS = 40
+EPOCHS = 100
 
 
 @pytest.fixture(autouse=True)
@@ -21,15 +21,17 @@ def _on_numpy():
         yield
 
 
-def ours(**options) -> optim.Optimizer:
-    return optim.SGD([{"params": [pb.Parameter([0.0])], "lr": lr} for lr in RATES], **options)
+def ours(name: str = "", **options) -> optim.Optimizer:
+    kind = optim.Adam if "adam" in name else optim.SGD
+    return kind([{"params": [pb.Parameter([0.0])], "lr": lr} for lr in RATES], **options)
 
 
-def theirs(torch):
-    return torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in RATES])
+def theirs(torch, name: str = ""):
+    kind = torch.optim.Adam if "adam" in name else torch.optim.SGD
+    return kind([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in RATES])
 
 
-#: name -> builds the schedule from a module with PyTorch's class names
+#: name (an Adam's with "adam" in it, else an SGD's) -> builds the schedule from a module with PyTorch's class names
 SCHEDULES = {
     "step": lambda s, o: s.StepLR(o, 3, 0.5),
     "multistep": lambda s, o: s.MultiStepLR(o, [2, 7, 7, 20], 0.3),
@@ -50,7 +52,23 @@ SCHEDULES = {
     "lambda-last": lambda s, o: s.SequentialLR(
         o, [s.MultiStepLR(o, [1, 2], 0.1), s.LambdaLR(o, lambda e: 0.9**e), s.PolynomialLR(o, 10)], [3, 15]
     ),
-}
+    "multiplicative": lambda s, o: s.MultiplicativeLR(o, [lambda epoch: 0.95, lambda epoch: 1.0 - 1.0 / (epoch + 2)]),
+    "restarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 7, eta_min=0.01),
+    "longer-restarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 3, 2),
+    "one-cycle": lambda s, o: s.OneCycleLR(o, 0.7, EPOCHS),
+    "one-cycle-adam": lambda s, o: s.OneCycleLR(
+        o, [0.7, 0.2], epochs=EPOCHS // 4, steps_per_epoch=5, pct_start=0.4, anneal_strategy="linear",
+        base_momentum=[0.5, 0.6], max_momentum=0.8, div_factor=10.0, final_div_factor=50.0, three_phase=True,
+    ),
+    "one-cycle-constant-momentum": lambda s, o: s.OneCycleLR(o, 0.7, EPOCHS + 3, cycle_momentum=False),
+    "triangles": lambda s, o: s.CyclicLR(o, 0.01, [0.1, 0.5], 6, base_momentum=0.7, max_momentum=[0.8, 0.9]),
+    "falling-triangles-adam": lambda s, o: s.CyclicLR(o, [0.01, 0.02], 0.1, 4, 9, "triangular2"),
+    "exponential-triangles": lambda s, o: s.CyclicLR(o, 0.01, 0.1, 5, None, "exp_range", 0.97, cycle_momentum=False),
+    "own-triangles": lambda s, o: s.CyclicLR(o, 0.01, 0.1, 5, scale_fn=lambda x: 1 / x, scale_mode="cycle"),
+    "restarts-later": lambda s, o: s.SequentialLR(
+        o, [s.LinearLR(o, 0.1), s.CosineAnnealingWarmRestarts(o, 6), s.MultiplicativeLR(o, lambda e: 0.9)], [5, 20]
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of")
@@ -58,11 +76,12 @@ SCHEDULES = {
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_values_equal_pytorch(name: str) -> None:
     torch = pytest.importorskip("torch")
-    a, b = ours(), theirs(torch)
+    a, b = ours(name), theirs(torch, name)
     build = SCHEDULES[name]
     mine, other = build(optim.lr_scheduler, a), build(torch.optim.lr_scheduler, b)
     for epoch in range(EPOCHS):
-        assert [g["lr"] for g in a.param_groups] == [g["lr"] for g in b.param_groups], f"epoch {epoch}"
+        for key in ("lr", "betas" if "adam" in name else "momentum"):
+            assert [g[key] for g in a.param_groups] == [g[key] for g in b.param_groups], f"epoch {epoch}, {key}"
         assert mine.get_last_lr() == other.get_last_lr(), f"epoch {epoch}"
         mine.step()
         other.step()
@@ -71,7 +90,7 @@ def test_values_equal_pytorch(name: str) -> None:
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_resumed_schedules_go_on_with_the_same_values(name: str) -> None:
     build = SCHEDULES[name]
-    opt = ours()
+    opt = ours(name)
     schedule = build(optim, opt)
     for _ in range(8):
         schedule.step()
@@ -81,7 +100,7 @@ def test_resumed_schedules_go_on_with_the_same_values(name: str) -> None:
         schedule.step()
         expected.append(schedule.get_last_lr())
 
-    again = ours()
+    again = ours(name)
     resumed = build(optim, again)
     again.load_state_dict(saved[0])
     resumed.load_state_dict(saved[1])
@@ -116,6 +135,46 @@ def test_plateau_equals_pytorch(options: dict) -> None:
     fresh = optim.ReduceLROnPlateau(ours(), **options)
     fresh.load_state_dict(json.loads(json.dumps(mine.state_dict())))
     assert fresh.state_dict() == mine.state_dict()
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of")
+@pytest.mark.parametrize("options", [(0.05,), ([0.05, 0.5], 0), (0.02, 7, "linear")])
+def test_annealing_to_the_averaging_rate_equals_pytorch(options: tuple) -> None:
+    torch = pytest.importorskip("torch")
+    a, b = ours(), theirs(torch)
+    before, other_before = optim.ExponentialLR(a, 0.9), torch.optim.lr_scheduler.ExponentialLR(b, 0.9)
+    mine, other = optim.SWALR(a, *options), torch.optim.swa_utils.SWALR(b, *options)
+    for epoch in range(30):
+        (before if epoch < 5 else mine).step()
+        (other_before if epoch < 5 else other).step()
+        assert [g["lr"] for g in a.param_groups] == [g["lr"] for g in b.param_groups], f"epoch {epoch}"
+        if epoch == 8:
+            saved = json.loads(json.dumps([a.state_dict(), mine.state_dict()]))
+            a = ours()
+            mine = optim.SWALR(a, *options)
+            a.load_state_dict(saved[0])
+            mine.load_state_dict(saved[1])
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of")
+@pytest.mark.parametrize("mult", [1, 2])
+def test_restarts_at_fractions_of_epochs_equal_pytorch(mult: int) -> None:
+    torch = pytest.importorskip("torch")
+    a, b = ours(), theirs(torch)
+    mine = optim.CosineAnnealingWarmRestarts(a, 3, mult)
+    other = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(b, 3, mult)
+    for epoch in [0.25 * i for i in range(60)] + [4, None, None, 1, None]:
+        mine.step(epoch)
+        other.step(epoch)
+        assert mine.get_last_lr() == other.get_last_lr(), f"epoch {epoch}"
+
+
+def test_a_cycle_has_an_end() -> None:
+    schedule = optim.OneCycleLR(ours(), 0.1, 3)
+    for _ in range(3):
+        schedule.step()
+    with pytest.raises(ValueError, match="step 4 of a cycle of 3 steps"):
+        schedule.step()
 
 
 def test_a_schedule_leaves_the_initial_rate_in_the_group() -> None:
@@ -157,6 +216,20 @@ def test_the_learning_rate_is_read_at_each_step() -> None:
         ),
         (lambda o: optim.SequentialLR(o, [optim.StepLR(ours(), 1)], []), ValueError, "belongs to another optimiser"),
         (lambda o: optim.ChainedScheduler([]), ValueError, "at least one schedule"),
+        (lambda o: optim.MultiplicativeLR(o, [0.5, 0.5]), TypeError, "needs functions of the epoch, not float"),
+        (lambda o: optim.CosineAnnealingWarmRestarts(o, 2.5), ValueError, "T_0 must be at least 1, not 2.5: an int"),
+        (lambda o: optim.CosineAnnealingWarmRestarts(o, 2).step(-1), ValueError, "must not be negative, got -1"),
+        (lambda o: optim.OneCycleLR(o, 0.1, epochs=3), ValueError, "total_steps, or epochs and steps_per_epoch"),
+        (lambda o: optim.OneCycleLR(o, 0.1, 10, pct_start=3), ValueError, "pct_start must lie between 0 and 1"),
+        (lambda o: optim.OneCycleLR(o, [0.1], 10), ValueError, "1 values of max_lr for 2 parameter groups"),
+        (
+            lambda o: optim.OneCycleLR(optim.Adagrad([pb.Parameter([0.0])]), 0.1, 10),
+            ValueError,
+            "Adagrad has neither momentum nor betas; pass cycle_momentum=False",
+        ),
+        (lambda o: optim.CyclicLR(o, 0.1, 0.2, mode="square"), ValueError, "mode must be 'triangular'"),
+        (lambda o: optim.SWALR(o, 0.1, anneal_strategy="fast"), ValueError, "'cos' or 'linear', not 'fast'"),
+        (lambda o: optim.SWALR(o, 0.1, -1), ValueError, "anneal_epochs must be a whole number of at least 0"),
         (
             lambda o: optim.SequentialLR(o, [optim.ReduceLROnPlateau(o)], []),
             TypeError,

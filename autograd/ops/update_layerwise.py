@@ -80,6 +80,7 @@ def adafactor_step(
         p, g = _decayed(p, g, lr, weight_decay, True, maximize, xp)
         low = float(xp.finfo(p.dtype).eps) if eps1 is None else eps1
         share = _like(newest, p, xp)
+        states: tuple[Array, ...]
         if len(moments) == 1:
             v = moments[0] + (g * g - moments[0]) * share
             states = (v,)
