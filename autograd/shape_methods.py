@@ -56,11 +56,13 @@ class ShapeMethods:
         """Elements at integer positions along an axis."""
         return ops.index_select(self, dim, index)
 
-    def index_add(self, dim: Any, index: Any, source: Any = None, *, axis: int | None = None) -> Tensor:
-        """With `source` added at integer positions along an axis; repeated indices accumulate."""
+    def index_add(
+        self, dim: Any, index: Any, source: Any = None, *, axis: int | None = None, alpha: float = 1
+    ) -> Tensor:
+        """With alpha·source added at integer positions along an axis; repeated indices accumulate."""
         if source is None:
-            return ops.index_add(self, dim, index, axis=axis)
-        return ops.index_add(self, dim, index, source)
+            return ops.index_add(self, dim, index, axis=axis, alpha=alpha)
+        return ops.index_add(self, dim, index, source, alpha=alpha)
 
     def gather(self, dim: Any, index: Any = None, *, axis: int | None = None) -> Tensor:
         """out[…, i, …] = x[…, index[…, i, …], …] along an axis."""
@@ -164,9 +166,11 @@ class ShapeMethods:
         """The whole tensor repeated along each axis."""
         return ops.tile(self, _sizes(reps))
 
-    def repeat_interleave(self, repeats: Any, axis: int | None = None, *, dim: int | None = None) -> Tensor:
+    def repeat_interleave(
+        self, repeats: Any, axis: int | None = None, *, dim: int | None = None, output_size: int | None = None
+    ) -> Tensor:
         """Each element along an axis repeated."""
-        return ops.repeat_interleave(self, repeats, axis, dim=dim)
+        return ops.repeat_interleave(self, repeats, axis, dim=dim, output_size=output_size)
 
     def flip(self, *axes: Any, axis: Axis = None, dims: Axis = None) -> Tensor:
         """Reversed along one, some or all axes."""
@@ -231,20 +235,22 @@ class ShapeMethods:
         return ops.outer(self, other)
 
     def sort(
-        self, axis: int | None = None, descending: bool = False, *, dim: int | None = None
+        self, axis: int | None = None, descending: bool = False, stable: bool = True, *, dim: int | None = None
     ) -> tuple[Tensor, Tensor]:
         """(values, indices) in ascending or descending order along an axis, the last by default."""
-        return ops.sort(self, axis, descending, dim=dim)
+        return ops.sort(self, axis, descending, stable, dim=dim)
 
-    def argsort(self, axis: int | None = None, descending: bool = False, *, dim: int | None = None) -> Tensor:
+    def argsort(
+        self, axis: int | None = None, descending: bool = False, stable: bool = True, *, dim: int | None = None
+    ) -> Tensor:
         """The positions that put the elements in order along an axis, the last by default."""
-        return ops.argsort(self, axis, descending, dim=dim)
+        return ops.argsort(self, axis, descending, stable, dim=dim)
 
     def topk(
-        self, k: int, axis: int | None = None, largest: bool = True, *, dim: int | None = None
+        self, k: int, axis: int | None = None, largest: bool = True, sorted: bool = True, *, dim: int | None = None
     ) -> tuple[Tensor, Tensor]:
         """(values, indices) of the k largest or smallest elements along an axis, in order."""
-        return ops.topk(self, k, axis, largest, dim=dim)
+        return ops.topk(self, k, axis, largest, sorted, dim=dim)
 
 
 from . import ops  # noqa: E402

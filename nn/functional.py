@@ -322,7 +322,8 @@ def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """x₁·x₂ / (max(‖x₁‖, eps)·max(‖x₂‖, eps)) along `dim`."""
+    """x₁·x₂ / (max(‖x₁‖, eps)·max(‖x₂‖, eps)) along `dim` of both, broadcast."""
+    x1, x2 = ops.broadcast_tensors(x1, x2)
     norms = [ops.clip(ops.norm(x, ord=2, axis=dim, keepdims=True), min=eps) for x in (x1, x2)]
     return ops.sum((x1 / norms[0]) * (x2 / norms[1]), axis=dim)
 

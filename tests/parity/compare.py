@@ -101,7 +101,12 @@ def compare(
                 cotangents = [rng.standard_normal(tuple(b.shape)).astype(_numpy(b).dtype) for _, b in pairs]
                 again = check == "gradient" and order == 2
                 got = _our_gradients(pairs, cotangents, mine, backend, again)
-                want = _their_gradients(pairs, cotangents, other, again)
+                try:
+                    want = _their_gradients(pairs, cotangents, other, again)
+                except RuntimeError as error:
+                    if "is not implemented" in str(error):  # PyTorch's kernel for this sample has no derivative
+                        break
+                    raise
                 for i, (a, b) in enumerate(zip(got, want, strict=True)):
                     difference(a.detach().numpy(), _numpy(b), tolerance, f"{check} {i}")
                 passed.append(check)

@@ -42,23 +42,15 @@ det=linalg.det inv=linalg.inv
 matrix_power=linalg.matrix_power pinv=linalg.pinv qr=linalg.qr slogdet=linalg.slogdet
 solve=linalg.solve svdvals=linalg.svdvals vecdot=linalg.vecdot svd=linalg.svd
 
-celu=nn.functional.celu elu=nn.functional.elu gelu=nn.functional.gelu glu=nn.functional.glu
-hardshrink=nn.functional.hardshrink hardswish=nn.functional.hardswish
 softmax=softmax,softmax:with_dtype log_softmax=log_softmax,log_softmax:with_dtype
-leaky_relu=nn.functional.leaky_relu log_sigmoid=nn.functional.logsigmoid mish=nn.functional.mish
-prelu=nn.functional.prelu relu=nn.functional.relu selu=nn.functional.selu sigmoid=sigmoid
-silu=nn.functional.silu softplus=nn.functional.softplus softshrink=nn.functional.softshrink
-softsign=nn.functional.softsign tanhshrink=nn.functional.tanhshrink threshold=nn.functional.threshold
-adaptive_avg_pool2d=nn.functional.adaptive_avg_pool2d group_norm=nn.functional.group_norm
-unfold=nn.functional.unfold one_hot=nn.functional.one_hot
-
-huber_loss=nn.functional.huber_loss kl_div=nn.functional.kl_div mse_loss=nn.functional.mse_loss
-l1_loss=nn.functional.l1_loss smooth_l1_loss=nn.functional.smooth_l1_loss
-cross_entropy=nn.functional.cross_entropy nll_loss=nn.functional.nll_loss
-hinge_embedding_loss=nn.functional.hinge_embedding_loss margin_ranking_loss=nn.functional.margin_ranking_loss
-pairwise_distance=nn.functional.pairwise_distance cosine_embedding_loss=nn.functional.cosine_embedding_loss
-poisson_nll_loss=nn.functional.poisson_nll_loss triplet_margin_loss=nn.functional.triplet_margin_loss
-bce_with_logits=nn.functional.binary_cross_entropy_with_logits
+log_sigmoid=nn.functional.logsigmoid sigmoid=sigmoid bce_with_logits=nn.functional.binary_cross_entropy_with_logits
+"""
+#: Ours -> the OpInfos of torch.nn.functional, whose names alone stand for `nn.functional.<name>`.
+FUNCTIONAL = """
+ adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d   celu channel_shuffle      cosine_embedding_loss
+cross_entropy elu gelu glu group_norm hardshrink hardswish hinge_embedding_loss huber_loss kl_div l1_loss leaky_relu
+margin_ranking_loss mish mse_loss nll_loss one_hot pairwise_distance pixel_shuffle pixel_unshuffle poisson_nll_loss
+prelu relu selu silu smooth_l1_loss softplus softshrink softsign tanhshrink threshold triplet_margin_loss unfold
 """
 FLOATS = "whole numbers become floats (docs/conventions.md), where PyTorch keeps them"
 RANDOM = "random numbers, which are not PyTorch's"
@@ -96,16 +88,22 @@ def cat_like(fn: Any) -> Any:
     return call
 
 
-def gather(x: Any, dim: int, index: Any) -> Any:
-    if index.size == 0 and index.ndim != x.ndim:
-        raise NotSupportedError("an index without elements that has another number of axes than the tensor")
-    return pb.gather(x, dim, index)
+def gather_like(fn: Any) -> Any:
+    def call(x: Any, dim: int, index: Any) -> Any:
+        if 0 in index.shape and index.ndim != x.ndim:
+            raise NotSupportedError("an index without elements that has another number of axes than the tensor")
+        return fn(x, dim, index)
+
+    return call
 
 
-def scatter(x: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
-    if reduce is not None:
-        raise NotSupportedError("reduce: write `scatter_add` or `scatter_reduce`, as PyTorch advises")
-    return pb.scatter(x, dim, index, value if src is None else src)
+def scatter_like(fn: Any) -> Any:
+    def call(x: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
+        if reduce is not None:
+            raise NotSupportedError("reduce: write `scatter_add` or `scatter_reduce`, as PyTorch advises")
+        return fn(x, dim, index, value if src is None else src)
+
+    return call
 
 
 def tensordot(x: Any, y: Any, *, dims: Any) -> Any:
@@ -136,11 +134,13 @@ def einsum(operands: Any, equation: str) -> Any:
     return pb.einsum(equation, *operands)
 
 
-def topk(x: Any, k: int, *args: Any, **kwargs: Any) -> Any:
-    """Of equal whole numbers PyTorch names any; that the indices are those of the values is in the other samples."""
-    if x.dtype.kind == "i":
-        raise NotSupportedError("positions of equal elements, which PyTorch leaves open")
-    return pb.topk(x, k, *args, **kwargs)
+def topk_like(fn: Any) -> Any:
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if x.dtype.kind == "i":
+            raise NotSupportedError("positions of equal elements, which PyTorch leaves open")
+        return fn(x, *args, **kwargs)
+
+    return call
 
 
 def add_like(fn: Any) -> Any:
@@ -154,6 +154,9 @@ def add_like(fn: Any) -> Any:
 
 def full(shape: Any, value: float, **kwargs: Any) -> Any:
     return pb.full(tuple(shape), value, **kwargs)
+
+
+MODES = ("nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area")
 
 
 def arange(start: float, *args: Any, end: float | None = None, step: float = 1, **kwargs: Any) -> Any:
@@ -179,7 +182,13 @@ ADAPTED: dict[str, Entry] = {
         # PyTorch's gradient is only right behind a log-softmax, and it has no second one
         pb.ctc_loss, "nn.functional.ctc_loss", before=lambda x: x.log_softmax(-1), order=1,
     ),
-    "adaptive_max_pool2d": entry(values(pb.adaptive_max_pool2d), "nn.functional.adaptive_max_pool2d", keep=first),
+    **{
+        f"adaptive_max_pool{n}d": entry(
+            getattr(pb, f"adaptive_max_pool{n}d"), f"nn.functional.adaptive_max_pool{n}d", keep=first
+        )
+        for n in (1, 3)
+    },
+    "interpolate": entry(pb.interpolate, *(f"nn.functional.interpolate:{mode}" for mode in MODES)),
     "cat": entry(cat_like(pb.cat), "cat"),
     "concat": entry(cat_like(pb.concat), "cat"),
     "concatenate": entry(cat_like(pb.concatenate), "cat"),
@@ -192,22 +201,25 @@ ADAPTED: dict[str, Entry] = {
     "empty": entry(pb.empty, "empty", keep=everywhere),
     "empty_like": entry(pb.empty_like, "empty_like", keep=everywhere),
     "eye": entry(pb.eye, "eye"),
-    "gather": entry(gather, "gather"),
+    "gather": entry(gather_like(pb.gather), "gather"),
     "gaussian_nll_loss": entry(gaussian_nll_loss, "nn.functional.gaussian_nll_loss"),
     "full": entry(full, "full"),
     "hardsigmoid": entry(pb.hardsigmoid, "nn.functional.hardsigmoid", tolerance=1e-7),  # PyTorch's 1/6 is a float32
     "hardtanh": entry(pb.hardtanh, "nn.functional.hardtanh", integers=FLOATS),
     "linspace": entry(linspace, "linspace"),
+    "local_response_norm": entry(
+        pb.local_response_norm, "nn.functional.local_response_norm", integers="rounded to whole numbers by PyTorch"
+    ),
     "max": entry(pb.max, "max:reduction_no_dim", "max:reduction_with_dim", keep=first),
     "median": entry(pb.median, "median", keep=first),
     "min": entry(pb.min, "min:reduction_no_dim", "min:reduction_with_dim", keep=first),
     "ones": entry(pb.ones, "ones"),
     "polygamma": entry(polygamma, *(f"polygamma:polygamma_n_{n}" for n in range(5))),
     "relu6": entry(pb.relu6, "nn.functional.relu6", integers=FLOATS),
-    "scatter": entry(scatter, "scatter"),
+    "scatter": entry(scatter_like(pb.scatter), "scatter"),
     "tensordot": entry(tensordot, "tensordot"),
     "split": entry(split, "split", "split:list_args"),
-    "topk": entry(topk, "topk"),
+    "topk": entry(topk_like(pb.topk), "topk"),
     "where": entry(where, "where"),
     "zeros": entry(pb.zeros, "zeros"),
 }  # fmt: skip
@@ -217,17 +229,20 @@ ABSENT = {
     "ops that rules and layers are made of; the conformance table has them": """
         attention_weights avg_pool2d_grad batch_norm_grad conv2d_bias conv2d_input_grad conv2d_relu conv2d_weight_grad
         layer_norm_grad linear_relu log_softmax_grad max_pool2d_gather max_pool2d_unpool relu_max_pool2d
-        relu_max_pool2d_grad softmax_grad standardize standardize_grad sum_
+        relu_max_pool2d_grad softmax_grad standardize standardize_grad
     """,
     "compared as `nn.functional`'s of the same name, with PyTorch's arguments": """
-        avg_pool2d batch_norm conv2d dropout instance_norm layer_norm linear max_pool2d pad rms_norm fold
+        adaptive_max_pool2d avg_pool1d avg_pool2d avg_pool3d batch_norm conv1d conv2d conv3d conv_transpose1d conv_transpose2d
+        conv_transpose3d dropout instance_norm layer_norm linear max_pool1d max_pool2d max_pool3d pad rms_norm fold
         scaled_dot_product_attention
     """,
     "compared with the layers `nn.RNN`, `nn.LSTM` and `nn.GRU`": "gru lstm rnn",
     "compared with the optimisers": """
-        adadelta_step adagrad_step adam_step adamax_step lion_step nadam_step radam_step rmsprop_step sgd_step
+        adadelta_step adafactor_step adagrad_step adam_step adamax_step asgd_step average_step lamb_step lion_step
+        muon_step nadam_step radam_step rmsprop_step rprop_step sgd_step
     """,
     "make tensors from other data, or convert them; PyTorch has no samples": "asarray astype from_dlpack tensor",
+    "PyTorch has no samples": "lp_pool max_unpool",
     "random state": "Generator default_generator manual_seed",
     "PyTorch has no such loss": "info_nce nt_xent",
     "NumPy's name; compared as `gather`": "take_along_axis",
@@ -235,11 +250,11 @@ ABSENT = {
 }
 
 
-def named(table: str) -> Iterator[tuple[str, list[str]]]:
-    """The pairs of a table such as SAME."""
+def named(table: str, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    """The pairs of a table such as SAME; a name alone stands for the OpInfo with that prefix."""
     for word in table.split():
         name, _, infos = word.partition("=")
-        yield name, (infos or name).split(",")
+        yield name, (infos or prefix + name).split(",")
 
 
 def public() -> set[str]:
@@ -250,7 +265,8 @@ def public() -> set[str]:
 
 def entries() -> dict[str, Entry | Absent]:
     """All, in alphabetical order."""
-    made: dict[str, Entry | Absent] = {name: entry(getattr(pb, name), *infos) for name, infos in named(SAME)}
+    pairs = [*named(SAME), *named(FUNCTIONAL, "nn.functional.")]
+    made: dict[str, Entry | Absent] = {name: entry(getattr(pb, name), *infos) for name, infos in pairs}
     made |= ADAPTED
     for reason, names in ABSENT.items():
         made |= {name: Absent(reason) for name in names.split()}
