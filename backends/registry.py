@@ -103,8 +103,10 @@ def _load(name: str) -> Backend:
     points = _entry_points()
     if name in points:
         return points[name]()()
+    meant = {"cpu": "numpy' or 'numba", "cuda": "cupy", "gpu": "cupy"}.get(name.partition(":")[0])
     raise BackendError(
         f"unknown backend {name!r}; known are {', '.join(backend_names())}. "
+        f"{f'(A device is not named here: {meant!r}?) ' if meant else ''}"
         f"A package can add one with an entry point in the group {ENTRY_POINTS!r}."
     )
 

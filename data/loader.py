@@ -88,6 +88,15 @@ def stack(samples: Sequence[Any]) -> Any:
     return Tensor(list(samples))
 
 
+def as_tensors(batch: Any) -> Any:
+    """A batch that somebody else made, its arrays as Tensors on the current backend."""
+    if isinstance(batch, tuple):
+        return tuple(map(as_tensors, batch))
+    if isinstance(batch, Mapping):
+        return {key: as_tensors(value) for key, value in batch.items()}
+    return batch if isinstance(batch, Tensor | str | bytes) else Tensor(batch)
+
+
 class DataLoader:
     """Batches of a data set; each `for` over the loader is one epoch.
 
@@ -98,11 +107,12 @@ class DataLoader:
     Parameters
     ----------
     dataset : `ArrayDataset`, anything with `__len__` and `__getitem__`, or any iterable of samples.
-    batch_size : samples in a batch; the last one may be smaller.
+    batch_size : samples in a batch; the last one may be smaller. None: the items of the data set are batches already.
     shuffle : draw a new order each epoch. Needs a data set with a length.
     seed : of the shuffling, a non-negative int or a NumPy Generator to draw one from; None draws one from the system.
     drop_last : leave out a last batch that is smaller.
-    collate : makes a batch of a list of samples; by default fields are stacked to Tensors on the current backend.
+    collate : makes a batch of a list of samples, or of an item where `batch_size` is None; by default fields are
+        stacked to Tensors on the current backend.
 
     Attributes
     ----------
@@ -116,14 +126,16 @@ class DataLoader:
     def __init__(
         self,
         dataset: Any,
-        batch_size: int = 32,
+        batch_size: int | None = 32,
         shuffle: bool = False,
         seed: int | np.random.Generator | None = None,
         drop_last: bool = False,
         collate: Callable[[list[Any]], Any] | None = None,
     ) -> None:
-        if batch_size < 1:
+        if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        if batch_size is None and drop_last:
+            raise ValueError("drop_last has no meaning with batch_size=None, where the items are batches already")
         self.indexable = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
         if not self.indexable and not isinstance(dataset, Iterable):
             raise TypeError(
@@ -145,6 +157,8 @@ class DataLoader:
         if not self.indexable:
             raise TypeError("a loader over an iterable has no length")
         n = len(self.dataset)
+        if self.batch_size is None:
+            return n
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
@@ -163,6 +177,10 @@ class DataLoader:
     def _indexed(self, epoch: int, start: int) -> Iterator[Any]:
         n = len(self.dataset)
         order = permutation(n, seed=self.seed, epoch=epoch) if self.shuffle else np.arange(n)
+        if self.batch_size is None:
+            for i in order[start:].tolist():
+                yield (self.collate or as_tensors)(self.dataset[i])
+            return
         for k in range(start, len(self)):
             index = order[k * self.batch_size : (k + 1) * self.batch_size]
             if self.collate is None and isinstance(self.dataset, ArrayDataset):
@@ -171,6 +189,9 @@ class DataLoader:
                 yield (self.collate or stack)([self.dataset[i] for i in index.tolist()])
 
     def _streamed(self, start: int) -> Iterator[Any]:
+        if self.batch_size is None:
+            yield from map(self.collate or as_tensors, itertools.islice(self.dataset, start, None))
+            return
         samples = itertools.islice(self.dataset, start * self.batch_size, None)
         while chunk := list(itertools.islice(samples, self.batch_size)):
             if len(chunk) < self.batch_size and self.drop_last:
@@ -184,7 +205,7 @@ class DataLoader:
         return {"epoch": self.epoch, "batch": self.batch, "seed": self.seed, "size": size, **settings}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken: the next `for` yields the rest of that epoch.
+        """Go on where `state_dict` was taken, with its seed: the next `for` yields the rest of that epoch.
 
         Raises
         ------
@@ -215,7 +236,7 @@ def _seed(seed: int | np.random.Generator | None) -> int:
 
 def batches(
     *arrays: Any,
-    batch_size: int = 32,
+    batch_size: int | None = 32,
     shuffle: bool = True,
     seed: int | np.random.Generator | None = None,
     drop_last: bool = False,

@@ -290,12 +290,13 @@ class Module:
 
     # ------------------------------------------------------------ showing
 
-    def summary(self, input: Any, *, dtype: Any = None) -> str:
+    def summary(self, input: Any = None, *, dtype: Any = None) -> str:
         """A table of the layers with their output shapes and parameter counts, for printing.
 
         Parameters
         ----------
         input : the shape of one input with its batch axis, such as `(1, 3, 32, 32)`, or an input, or a tuple of inputs.
+            Without one the model does not run, and the table has no shapes.
         dtype : of the input made from a shape; the first parameter's by default.
         """
         from .summary import summary

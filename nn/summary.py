@@ -14,19 +14,20 @@ from .module import Module
 HEAD = ("layer", "type", "output shape", "parameters")
 
 
-def summary(module: Module, input: Any, *, dtype: Any = None) -> str:
+def summary(module: Module, input: Any = None, *, dtype: Any = None) -> str:
     """A table: path, type, output shape and parameter count of every layer, and the totals.
 
-    The model runs once, in evaluation mode and unrecorded. A layer that ran several times shows its last output; one
-    that did not run shows "not run". Parameters shared by several layers are counted at the first.
+    Given an input, the model runs once, in evaluation mode and unrecorded. A layer that ran several times shows its
+    last output; one that did not run shows "not run". Parameters shared by several layers are counted at the first.
 
     Parameters
     ----------
     module : the model.
-    input : the shape of one input with its batch axis, or an input, or a tuple of inputs.
+    input : the shape of one input with its batch axis, or an input, or a tuple of inputs. Without one the table has no
+        shapes.
     dtype : of the input made from a shape; the first parameter's by default.
     """
-    shapes = _output_shapes(module, _inputs(module, input, dtype))
+    shapes = {} if input is None else _output_shapes(module, _inputs(module, input, dtype))
     rows, counted = [], set()
     for path, layer in module.named_modules():
         own = list(layer.parameters(recurse=False))
@@ -40,7 +41,8 @@ def summary(module: Module, input: Any, *, dtype: Any = None) -> str:
     trained = sum(p.size for p in parameters if p.requires_grad)
     memory = sum(p.size * p.dtype.itemsize for p in parameters)
     foot = f"{total:,} parameters ({_size(memory)}), {trained:,} of them trained"
-    return _table(rows) + "\n" + foot
+    table = [HEAD, *rows]
+    return _table(table if input is not None else [(path, kind, count) for path, kind, _, count in table]) + "\n" + foot
 
 
 def _inputs(module: Module, input: Any, dtype: Any) -> tuple[Any, ...]:
@@ -92,11 +94,12 @@ def _size(n: float) -> str:
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(len(row[i]) for row in (HEAD, *rows)) for i in range(len(HEAD))]
+    """Rows, the first of which is the head, as text; the last column stands to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
 
     def line(row: tuple[str, ...]) -> str:
         cells = [cell.ljust(w) for cell, w in zip(row[:-1], widths[:-1], strict=True)]
         return "  ".join([*cells, row[-1].rjust(widths[-1])])
 
-    return "\n".join([line(HEAD), rule, *map(line, rows), rule])
+    return "\n".join([line(rows[0]), rule, *map(line, rows[1:]), rule])

@@ -127,6 +127,22 @@ def test_datasets_and_iterables_are_collated():
     assert list(DataLoader(range(5), batch_size=2, drop_last=True, collate=sum)) == [1, 5]
 
 
+def test_items_that_are_batches_already():
+    made = [{"x": np.full((k, 2), k, np.float32)} for k in (3, 1, 2)]
+    loader = DataLoader(made, batch_size=None)
+    assert len(loader) == 3
+    assert [batch["x"].shape for batch in loader] == [(3, 2), (1, 2), (2, 2)]
+    shuffled = DataLoader(made, batch_size=None, shuffle=True, seed=1, collate=lambda item: len(item["x"]))
+    assert sorted(shuffled) == [1, 2, 3]
+    epoch = iter(shuffled)
+    next(epoch)
+    state = shuffled.state_dict()
+    rest = list(epoch)
+    shuffled.load_state_dict(state)
+    assert list(shuffled) == rest
+    assert len(rest) == 2
+
+
 def test_tensors_stay_on_their_backend():
     x = pb.Tensor(np.arange(6.0), backend="numpy")
     for batch in batches(x, batch_size=4):
@@ -153,6 +169,7 @@ def test_generators_can_seed():
         (lambda: batches([1, 2], [1, 2, 3]), ValueError, r"different lengths \[2, 3\]"),
         (lambda: ArrayDataset(np.float32(1)), ValueError, "0-d"),
         (lambda: batches([1, 2], batch_size=0), ValueError, "batch_size must be at least 1"),
+        (lambda: batches([1, 2], batch_size=None, drop_last=True), ValueError, "drop_last has no meaning"),
         (lambda: batches([1, 2], seed=-1), ValueError, "seed"),
         (lambda: DataLoader(5), TypeError, "int has not"),
         (lambda: batches(iter([1, 2])), ValueError, "pass shuffle=False"),

@@ -261,6 +261,13 @@ def test_summary():
     assert nn.Linear(2, 3).summary(np.ones((5, 2), np.float32)).splitlines()[2].split() == [
         "(the", "model)", "Linear", "(5,", "3)", "9",
     ]  # fmt: skip
+    assert nn.Linear(2, 3).summary() == (
+        "layer        type    parameters\n"
+        "───────────────────────────────\n"
+        "(the model)  Linear           9\n"
+        "───────────────────────────────\n"
+        "9 parameters (36 B), 9 of them trained"
+    )
     bn = nn.BatchNorm1d(2)
     bn.summary((1, 2))
     assert bn.num_batches_tracked.item() == 0

@@ -121,6 +121,8 @@ def test_model_checkpoint(tmp_path):
     loaded = nn.load_safetensors(tmp_path / "deep" / "all-03.safetensors")
     np.testing.assert_array_equal(loaded["weight"], trainer.model.weight.numpy())
     assert read_checkpoint(tmp_path / "whole")["extra"]["epoch"] == 3
+    with pytest.raises(ValueError, match="asks for 'val_los'; there are epoch, loss"):
+        trainer.fit(X, Y, verbose=0, callbacks=ModelCheckpoint(tmp_path / "{val_los}"))
 
 
 def test_csv_logger(tmp_path):
@@ -254,6 +256,8 @@ def test_history(tmp_path, monkeypatch):
     assert (tmp_path / "h.csv").read_text().splitlines()[0] == "epoch,loss,val_loss,lr"
     with pytest.raises(ValueError, match=r"as \.json or \.csv, not as \.txt"):
         history.save(tmp_path / "h.txt")
+    with pytest.raises(KeyError, match="no 'acc' in this history, only loss, val_loss, lr"):
+        history["acc"]
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"pip install 'pullback\[demo\]'"):
         history.plot(tmp_path / "h.png")

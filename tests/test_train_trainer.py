@@ -12,7 +12,7 @@ import pytest
 import pullback as pb
 from pullback import nn, optim
 from pullback.data import DataLoader, batches
-from pullback.train import Callback, NonFiniteLossError, Trainer
+from pullback.train import Callback, EarlyStopping, NonFiniteLossError, Trainer
 from pullback.train.progress import Progress
 
 RNG = np.random.default_rng(0)
@@ -145,6 +145,16 @@ def test_loaders_datasets_and_iterables():
         trainer.fit(data, batch_size=10, epochs=2, shuffle=False, verbose=0)
         results.append(bits(trainer.model))
     assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("kind", [list, iter, tuple])
+def test_batches_that_somebody_else_made(kind):
+    made = [(X[i : i + 10], Y[i : i + 10]) for i in range(0, 50, 10)]
+    whole, trainer = make(), make()
+    whole.fit(X, Y, batch_size=10, shuffle=False, verbose=0)
+    history = trainer.fit(kind(made), batch_size=None, shuffle=False, verbose=0, validation_data=made)
+    assert bits(whole.model) == bits(trainer.model)
+    assert history["val_loss"] == [pytest.approx(trainer.evaluate(X, Y)["loss"])]
 
 
 def samples_dataset(samples):
@@ -317,7 +327,20 @@ def test_the_batches_are_made_where_the_model_is():
         (lambda t: t.fit(X, Y[:40]), ValueError, r"different lengths \[50, 40\]"),
         (lambda t: t.fit(batches(X, Y), Y), ValueError, "leave y out"),
         (lambda t: t.fit({"a": 1}, Y), TypeError, "not dict"),
-        (lambda t: t.fit(X, Y, epochs=-1), ValueError, "epochs"),
+        (lambda t: t.fit(X, Y, epochs=-1), ValueError, "epochs must be an int of at least 0, not -1"),
+        (lambda t: t.fit(X, Y, epochs=1.5), ValueError, r"not 1\.5"),
+        (lambda t: t.fit(X, Y, batch_size=None), ValueError, "leave y out"),
+        (lambda t: t.fit(X, Y, callbacks=[EarlyStopping]), TypeError, r"the class EarlyStopping; .*EarlyStopping\(\)"),
+        (lambda t: t.fit(X, Y, callbacks=[print]), TypeError, "must be a train.Callback"),
+        (
+            lambda t: Trainer(t.model, optim.Adam, t.loss),
+            TypeError,
+            "the optimizer is the class Adam; make an object",
+        ),
+        (lambda t: Trainer(t.model, "adam", t.loss), TypeError, "the optimizer is the string 'adam'"),
+        (lambda t: Trainer(t.model, t.optimizer, nn.MSELoss), TypeError, "the loss is the class MSELoss"),
+        (lambda t: Trainer(t.model, t.optimizer, 3), TypeError, "the loss must be a function"),
+        (lambda t: Trainer(print, t.optimizer, t.loss), TypeError, "the model must be a Module"),
         (lambda t: t.fit(X, Y, validation_split=1.5), ValueError, "from 0 to 1"),
         (lambda t: t.fit(X, Y, validation_split=1e-6), ValueError, "one part empty"),
         (lambda t: t.fit(batches(X, Y), validation_split=0.1), ValueError, "needs arrays"),

@@ -175,7 +175,10 @@ class ModelCheckpoint(Callback):
         """Save if this epoch is to be saved."""
         if self.save_best_only and not self.best.improves(logs):
             return
-        path = Path(self.path.format(epoch=epoch + 1, **logs))
+        try:
+            path = Path(self.path.format(epoch=epoch + 1, **logs))
+        except KeyError as error:
+            raise ValueError(f"the path {self.path!r} asks for {error}; there are epoch, {', '.join(logs)}") from None
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.save_weights_only:
             save_safetensors(self.trainer.model, path)

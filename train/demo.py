@@ -34,8 +34,11 @@ def run(data: str = "digits", backend_name: str | None = None, epochs: int | Non
         print(f"{data}: {len(x_train)} images to train with, {len(x_test)} to test; backend {chosen.name}")
         manual_seed(seed)
         model = classic_cnn()
-        trainer = Trainer(model, optim.Adam(model.parameters(), lr=1e-3), nn.CrossEntropyLoss(), ["accuracy"])
-        history = trainer.fit(x_train, y_train, epochs=epochs or EPOCHS[data], batch_size=32, seed=seed)
+        epochs = epochs or EPOCHS[data]
+        optimizer = optim.Adam(model.parameters(), lr=3e-3)
+        schedule = optim.CosineAnnealingLR(optimizer, T_max=epochs)  # large steps at first, small ones to settle
+        trainer = Trainer(model, optimizer, nn.CrossEntropyLoss(), ["accuracy"], scheduler=schedule)
+        history = trainer.fit(x_train, y_train, epochs=epochs, batch_size=32, seed=seed)
         test = trainer.evaluate(x_test, y_test, batch_size=128)
         print(f"trained in {sum(history.seconds):.1f} s")
         print(f"test loss {test['loss']:.4f}, test accuracy {test['accuracy']:.4f}")

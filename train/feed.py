@@ -13,27 +13,29 @@ def is_array(x: Any) -> bool:
     return isinstance(x, Tensor | list) or hasattr(x, "__array__")
 
 
-def loader_of(x: Any, y: Any, *, batch_size: int, shuffle: bool, seed: int | None) -> DataLoader:
+def loader_of(x: Any, y: Any, *, batch_size: int | None, shuffle: bool, seed: int | None) -> DataLoader:
     """The DataLoader for `fit(x, y)`: x itself if it is one."""
     if isinstance(x, DataLoader):
         if y is not None:
             raise ValueError("a DataLoader yields the targets too; leave y out")
         return x
-    if is_array(x) or isinstance(x, tuple):
+    if batch_size is not None and (is_array(x) or isinstance(x, tuple)):
         inputs = x if isinstance(x, tuple) else (x,)
         return DataLoader(ArrayDataset(*inputs, *(() if y is None else (y,))), batch_size, shuffle, seed)
     if y is not None:
+        if batch_size is None:
+            raise ValueError("batch_size=None is for an x that yields batches with their targets; leave y out")
         raise TypeError(f"with targets y, x must be an array or a tuple of arrays, not {type(x).__name__}")
     indexable = hasattr(x, "__len__") and hasattr(x, "__getitem__")
     return DataLoader(x, batch_size, shuffle and indexable, seed)
 
 
-def batches_of(data: Any, batch_size: int) -> DataLoader:
+def batches_of(data: Any, batch_size: int | None) -> DataLoader:
     """The DataLoader of validation data: (x, y), or a DataLoader, data set or iterable."""
     if isinstance(data, tuple):
         if len(data) != 2:
             raise ValueError(f"validation_data is the pair (x, y) or a DataLoader, not a tuple of {len(data)}")
-        return loader_of(data[0], data[1], batch_size=batch_size, shuffle=False, seed=0)
+        return loader_of(data[0], data[1], batch_size=batch_size or 32, shuffle=False, seed=0)
     return loader_of(data, None, batch_size=batch_size, shuffle=False, seed=0)
 
 

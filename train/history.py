@@ -36,6 +36,8 @@ class History:
         self.seconds.append(seconds)
 
     def __getitem__(self, name: str) -> list[float]:
+        if name not in self.history:
+            raise KeyError(f"there is no {name!r} in this history, only {', '.join(self.history) or 'nothing'}")
         return self.history[name]
 
     def __contains__(self, name: str) -> bool:

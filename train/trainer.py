@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..autograd.state import no_grad
 from ..autograd.tensor import Tensor
-from ..backends import backend as using
 from ..data.loader import DataLoader
 from ..optim import ReduceLROnPlateau, clip_grad_norm_
+from .arguments import callback_list, check_parts, check_settings
 from .callbacks import Callback
 from .checkpoint import load_checkpoint, save_checkpoint
 from .feed import batches_of, loader_of, split_off, unpack
 from .history import History
 from .interrupt import Interrupt
 from .metrics import Metric, RunningMean, get_metric
+from .mode import evaluating, on_backend_of
 from .progress import Progress, show
 
 
@@ -88,6 +87,7 @@ class Trainer:
     ) -> None:
         if isinstance(metrics, str | Metric):
             metrics = [metrics]
+        check_parts(model, optimizer, loss)
         self.model = model
         self.optimizer = optimizer
         self.loss = loss
@@ -110,10 +110,10 @@ class Trainer:
         y: Any = None,
         *,
         epochs: int = 1,
-        batch_size: int = 32,
+        batch_size: int | None = 32,
         validation_data: Any = None,
         validation_split: float = 0.0,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Callback | Sequence[Callback] = (),
         shuffle: bool = True,
         seed: int | None = None,
         verbose: int = 1,
@@ -128,14 +128,14 @@ class Trainer:
         x, y : inputs and targets, arrays or Tensors; x may be a tuple of several inputs. Or x alone: a `DataLoader`,
             data set or iterable that yields (*inputs, target).
         epochs : passes over the data.
-        batch_size, shuffle, seed : as for `DataLoader`; a DataLoader has its own.
+        batch_size, shuffle, seed : as for `DataLoader`, None for an x that yields batches; a DataLoader has its own.
         validation_data : (x, y) or a DataLoader, evaluated after each epoch.
         validation_split : hold out this last part of the arrays for validation, before shuffling.
         callbacks : `Callback` objects.
         verbose : 0 silent; 1 a bar on a terminal and a line per epoch; 2 the lines only.
         checkpoint : a file that is kept up to date: after each epoch, and every `checkpoint_every` batches.
         resume : go on from that file if it exists, at the very batch; the result is bit for bit that of a run that was
-            never stopped, on the same backend. Give the same arguments as before.
+            never stopped, on the same backend. Give the same arguments as before; the saved seed wins over `seed`.
 
         Returns
         -------
@@ -148,12 +148,7 @@ class Trainer:
             32 batches later).
         ValueError : data, settings or checkpoint that do not fit together.
         """
-        if epochs < 0:
-            raise ValueError(f"epochs must not be negative, got {epochs}")
-        if checkpoint_every is not None and checkpoint_every < 1:
-            raise ValueError(f"checkpoint_every must be at least 1 batch, not {checkpoint_every}")
-        if checkpoint is None and (resume or checkpoint_every is not None):
-            raise ValueError("resume and checkpoint_every need checkpoint=, the file to go on from and to write")
+        check_settings(epochs, checkpoint, checkpoint_every, resume)
         x, y, held_out = split_off(x, y, validation_split)
         if held_out is not None and validation_data is not None:
             raise ValueError("give validation_data or validation_split, not both")
@@ -163,13 +158,15 @@ class Trainer:
         self.history = History()
         self.epoch = 0
         self.stop_training = False
-        self._callbacks = list(callbacks)
+        self._callbacks = callback_list(callbacks)
         for callback in self._callbacks:
             callback.trainer = self
         self._reset()
+        if checkpoint is not None:
+            Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)
         if resume and checkpoint is not None and Path(checkpoint).exists():
             self.load_checkpoint(checkpoint)
-        with self._on_backend(), Interrupt() as interrupt:
+        with on_backend_of(self.model), Interrupt() as interrupt:
             run = _Run(epochs, checked, verbose, checkpoint, checkpoint_every, interrupt)
             try:
                 for callback in self._callbacks:
@@ -296,7 +293,7 @@ class Trainer:
         -------
         `{"loss": ..., "accuracy": ...}`, means over all samples. During `fit` it may be called by callbacks.
         """
-        with self._on_backend():
+        with on_backend_of(self.model):
             logs = self._measure(loader_of(x, y, batch_size=batch_size, shuffle=False, seed=0))
         if verbose:
             print(show(logs), flush=True)
@@ -308,7 +305,7 @@ class Trainer:
         for metric in self.metrics:
             metric.reset()
         try:
-            with self._evaluating():
+            with evaluating(self.model):
                 for batch in loader:
                     inputs, target = unpack(batch)
                     prediction = self.model(*inputs)
@@ -339,7 +336,7 @@ class Trainer:
             arrays = x if isinstance(x, tuple) else (x,)
             loader = loader_of(arrays, None, batch_size=batch_size, shuffle=False, seed=0)
             inputs = (batch if isinstance(batch, tuple) else (batch,) for batch in loader)
-        with self._on_backend(), self._evaluating():
+        with on_backend_of(self.model), evaluating(self.model):
             outputs = [self.model(*batch) for batch in inputs]
         if not outputs:
             raise ValueError("there is nothing to predict: the data gave no batch")
@@ -401,25 +398,3 @@ class Trainer:
         self._mean_loss.reset()
         for metric in self.metrics:
             metric.reset()
-
-    @contextmanager
-    def _on_backend(self) -> Iterator[None]:
-        """Batches are made where the model is."""
-        parameter = next(iter(self.model.parameters()), None)
-        if parameter is None:
-            yield
-            return
-        with using(parameter.backend):
-            yield
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        """Evaluation mode without recording; the mode each submodule was in comes back at the end."""
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
-        try:
-            with no_grad():
-                yield
-        finally:
-            for module, mode in modes:
-                module.training = mode
