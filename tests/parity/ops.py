@@ -232,9 +232,9 @@ ABSENT = {
         relu_max_pool2d_grad softmax_grad standardize standardize_grad
     """,
     "compared as `nn.functional`'s of the same name, with PyTorch's arguments": """
-        adaptive_max_pool2d avg_pool1d avg_pool2d avg_pool3d batch_norm conv1d conv2d conv3d conv_transpose1d conv_transpose2d
-        conv_transpose3d dropout instance_norm layer_norm linear max_pool1d max_pool2d max_pool3d pad rms_norm fold
-        scaled_dot_product_attention
+        adaptive_max_pool2d avg_pool1d avg_pool2d avg_pool3d batch_norm conv1d conv2d conv3d conv_transpose1d
+        conv_transpose2d conv_transpose3d dropout fold instance_norm layer_norm linear max_pool1d max_pool2d max_pool3d
+        pad rms_norm scaled_dot_product_attention
     """,
     "compared with the layers `nn.RNN`, `nn.LSTM` and `nn.GRU`": "gru lstm rnn",
     "compared with the optimisers": """
