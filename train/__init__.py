@@ -1,5 +1,6 @@
 """Training: the Trainer, metrics, callbacks and checkpoints."""
 
+from . import swa_utils
 from .callbacks import Callback, CSVLogger, EarlyStopping, LearningRateScheduler, ModelCheckpoint
 from .checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
 from .history import History
