@@ -9,11 +9,13 @@ from .autograd.draw import draw_graph, graph_dot
 from .autograd.dtypes import *
 from .autograd.errors import AnomalyError, GraphError
 from .autograd.gradcheck import GradcheckError, gradcheck
+from .autograd.jacobians import hessian, jacfwd, jacobian, jacrev
 from .autograd.ops import *
 from .autograd.primitive import Primitive, primitive
 from .autograd.state import enable_grad, is_grad_enabled, no_grad
 from .autograd.tensor import Parameter, Tensor
-from .autograd.transforms import grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .autograd.transforms import grad, gradients, hvp, jvp, stop_gradient, value_and_grad, vjp
+from .autograd.vmap import vmap
 from .backends import (
     Backend,
     BackendError,

@@ -12,28 +12,12 @@ from typing import Any
 
 from ..backends import Backend
 from .anomaly import checked_pulls
+from .bare import Bare
 from .errors import show_location
 from .graph import GraphError, Leaf, Node, Output, assignments, descending, leading_to
-from .primitive import Plan, Primitive
+from .primitive import Plan
 from .state import enable_grad, interpreter, no_grad, state
 from .tensor import Tensor
-
-
-class Bare:
-    """The interpreter for rules on bare arrays: an op is its kernel, nothing is wrapped or recorded."""
-
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
-
-    def __call__(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        backend = self.backend
-        kernel = backend._table.get(prim.key) or backend.kernel(prim.key, prim.forward, prim.takes_xp)
-        if prim.statics and len(params) != len(prim.statics):
-            params = {**prim.defaults, **params}
-        value = kernel(*args, **params)
-        if prim.outputs == 1 and type(value) is not backend.array_type:
-            return backend.asarray(value)
-        return value
 
 
 def sweep(
@@ -42,6 +26,7 @@ def sweep(
     *,
     create_graph: bool = False,
     retain_graph: bool = False,
+    over: tuple[Any, ...] = (),
 ) -> dict[Node, Any]:
     """Carry cotangents back from `roots`.
 
@@ -51,6 +36,7 @@ def sweep(
     wanted : the nodes whose cotangents are asked for; None for all leaves.
     create_graph : record the sweep itself, so that its results can be differentiated.
     retain_graph : keep the residuals for another sweep; otherwise each is dropped as soon as it is used.
+    over : levels of `vmap` that the cotangents are inside of but the graph is not: one sweep for a batch of cotangents.
 
     Returns
     -------
@@ -58,7 +44,7 @@ def sweep(
     """
     targets = None if wanted is None else set(wanted)
     needed = None if targets is None else leading_to(descending(node for node, _ in roots), targets)
-    run = _Run(create_graph, retain_graph, targets, needed)
+    run = _Run(create_graph, retain_graph, targets, needed, over)
     for node, g in roots:
         run.add(node, g)
     with enable_grad() if create_graph else no_grad(), interpreter(state.apply):
@@ -69,9 +55,11 @@ class _Run:
     """One sweep: its settings, the cotangents under way, and the nodes still to visit, youngest first."""
 
     def __init__(
-        self, create_graph: bool, retain_graph: bool, targets: set[Node] | None, needed: set[Node] | None
-    ) -> None:
+        self, create_graph: bool, retain_graph: bool, targets: set[Node] | None, needed: set[Node] | None,
+        over: tuple[Any, ...],
+    ) -> None:  # fmt: skip
         self.create_graph = create_graph
+        self.over = over
         self.retain = retain_graph or create_graph
         self.targets = targets
         self.needed = needed
@@ -127,7 +115,7 @@ class _Run:
         if type(node) is Output:
             self.add_output(node, g)
             return
-        backend = node.backend
+        backend = self.widened(node.backend) if self.over else node.backend
         if backend is not self.backend:
             self.backend = backend
             if not self.create_graph:
@@ -144,6 +132,8 @@ class _Run:
         unwrap = tensors and not self.create_graph
         if tensors:
             saved = rewrap(node, plan, saved)
+        elif self.over:
+            saved = _wrapped(saved, backend)
         if unwrap:
             g = _as_tensors(g, backend)
             state.apply = self.outer
@@ -158,6 +148,12 @@ class _Run:
             self.add(parent, _sum_to(node, c, parent.shape) if c.shape != parent.shape else c)
         if not self.retain:
             node.saved = None
+
+    def widened(self, backend: Backend) -> Backend:
+        """The backend on which a node's rule meets a batch of cotangents."""
+        from .batching.boundary import joined_levels
+
+        return joined_levels(backend, self.over)
 
     def pull(self, node: Node, plan: Plan, g: Any, saved: tuple[Any, ...]) -> list[tuple[Any, Any]]:
         """What the rules make of a node's cotangent: pairs (parent, cotangent)."""
@@ -220,6 +216,14 @@ def _residuals(node: Node, outer: Any) -> tuple[Any, ...]:
         )
     kept: tuple[Any, ...] = saved if saved.__class__ is tuple else saved.materialise(outer)
     return kept
+
+
+def _wrapped(saved: tuple[Any, ...], backend: Any) -> tuple[Any, ...]:
+    """Residuals with their arrays as ones that are the same for every cotangent of a batch."""
+    array = backend.base.array_type
+    return tuple(
+        backend.asarray(v) if type(v) is array else _wrapped(v, backend) if type(v) is tuple else v for v in saved
+    )
 
 
 def _as_tensors(g: Any, backend: Backend) -> Any:

@@ -91,6 +91,8 @@ class custom_vjp:  # noqa: N801 (JAX's name; used as a decorator)
 def _op(name: str) -> Primitive:
     """The op that records calls of custom functions of that name; what differs between them is in its `_Call`."""
     op: Primitive = primitive(name=f"custom_vjp:{name}", outputs=0, tensor_rules=True)(_select)
+    # the functions run under vmap as they are, so what they computed is batched already
+    op.batch(lambda batch, *arrays, call: tuple(batch.full(a, i) for i, a in enumerate(arrays[: call.outputs])))
     return op.vjp(_pull)
 
 

@@ -130,6 +130,10 @@ def _general(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> 
 
 def _apply_converted(prim: Primitive, args: tuple[Any, ...], flags: tuple[bool, ...], params: dict[str, Any]) -> Any:
     backend = _backend_of(prim, args)
+    if backend.levels:
+        from .batching.boundary import lifted
+
+        args = lifted(args, backend)
     if prim.promoted:
         args = _promote(prim, args, flags, backend)
     values: list[Any] = []
@@ -243,17 +247,12 @@ def _complete(prim: Primitive, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _backend_of(prim: Primitive, args: tuple[Any, ...]) -> Backend:
-    backend = None
-    for a in args:
-        if isinstance(a, Tensor):
-            if backend is None:
-                backend = a.backend
-            elif a.backend is not backend:
-                raise BackendError(
-                    f"{prim.name}: inputs live on the backends {backend.name!r} and {a.backend.name!r}; "
-                    f'move one with .to("{backend.name}")'
-                )
-    return current_backend() if backend is None else backend
+    found = list(dict.fromkeys(a.backend for a in args if isinstance(a, Tensor)))
+    if len(found) > 1:
+        from .batching.boundary import joined
+
+        return joined(prim.name, found)
+    return found[0] if found else current_backend()
 
 
 def _promote(prim: Primitive, args: tuple[Any, ...], flags: tuple[bool, ...], backend: Backend) -> tuple[Any, ...]:

@@ -93,9 +93,7 @@ class ObjectMethods:
     def __repr__(self) -> str:
         x: Tensor = self  # type: ignore[assignment]
         kind = type(x).__name__
-        values = np.array2string(
-            x.backend.to_numpy(x._value), precision=4, threshold=24, edgeitems=3, separator=", ", prefix=f"{kind}("
-        )
+        values = x.backend.text(x._value, prefix=f"{kind}(")
         op = "" if x._node is None else f", op={x._node.name}" if not x.is_leaf else ", requires_grad=True"
         return f"{kind}({values}, shape={x.shape}, dtype={x.dtype}, backend={x.backend.name}{op})"
 

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
+from weakref import WeakValueDictionary
 
 from .state import state
 
@@ -97,6 +98,8 @@ class Primitive:
         self.tensor_rules = tensor_rules
         self.rules: dict[str, Callable[..., Any]] = {}
         self.joint: Callable[..., Any] | None = None
+        self.batching: Callable[..., Any] | None = None
+        primitives[self.key] = self
         self._plans: dict[int, Plan | None] = {}
 
     def __call__(self, *args: Any, **params: Any) -> Any:
@@ -129,6 +132,18 @@ class Primitive:
         self._plans.clear()
         return self
 
+    def batch(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the rule that computes a batch of examples at once under `vmap`; can be used as a decorator.
+
+        It is called as rule(batch, *inputs, **static). Inputs that differ between examples have the batch axis in
+        front, as `batch.mapped`, a tuple of bools, says of each; the result, or each of several, has it in front too.
+        `batch.size` is its length, and `batch.full(x, i)` gives input i that axis where it lacks it. The rule is
+        written with public ops; it need not be differentiable. Without one, elementwise ops align their inputs, and
+        all others are computed for one example at a time.
+        """
+        self.batching = rule
+        return rule
+
     def _check_rule(self, rule: Callable[..., Any]) -> None:
         for parameter in rule_parameters(rule):
             base = parameter.removesuffix("_shape").removesuffix("_dtype")
@@ -153,6 +168,8 @@ class Primitive:
             return made
 
 
+#: Every primitive by its key.
+primitives: WeakValueDictionary[str, Primitive] = WeakValueDictionary()
 _names: Counter[str] = Counter()
 
 

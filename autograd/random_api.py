@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import Backend
+from ..backends import Backend, get_backend
 from .dtypes import as_dtype
 from .ops.elementwise import less
-from .ops.random import Generator, default_generator, manual_seed, philox_bits
+from .ops.random import Generator, default_generator, manual_seed, next_key, philox_bits
 from .ops.random import bernoulli as bernoulli_op
 from .ops.random import integers as integers_op
 from .ops.random import normal as normal_op
 from .ops.random import uniform as uniform_op
+from .ops.sorting import argsort_
 from .tensor import Tensor
 
 __all__ = [
@@ -40,7 +41,9 @@ def _shape(shape: Shape) -> tuple[int, ...]:
 
 
 def _key(generator: Generator | None, backend: BackendLike) -> Tensor:
-    return Tensor((generator or default_generator).next_key(), backend=backend)
+    chosen = get_backend(backend)
+    key = next_key(generator, chosen)
+    return key if isinstance(key, Tensor) else Tensor(key, backend=chosen)
 
 
 def _drawn_as(dtype: Any) -> tuple[str, str]:
@@ -112,7 +115,7 @@ def randint(
 
 
 def permutation(n: int, *, generator: Generator | None = None, backend: BackendLike = None) -> Tensor:
-    """The numbers 0 … n − 1 in random order, int64: the order of n random 64-bit words, sorted on the host."""
-    words = philox_bits(_key(generator, "numpy"), shape=(operator.index(n), 2)).numpy().astype(np.uint64)
-    order = np.argsort((words[:, 0] << np.uint64(32)) | words[:, 1], kind="stable")
-    return Tensor(order, backend=backend)
+    """The numbers 0 … n − 1 in random order, int64: the order of n random 64-bit words."""
+    words = philox_bits(_key(generator, backend), shape=(2, operator.index(n))).astype("uint64")
+    order: Tensor = argsort_((words[0] << 32) | words[1], axis=0, descending=False)
+    return order

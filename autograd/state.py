@@ -16,11 +16,13 @@ class _State(threading.local):
     apply : `apply(prim, args, params)` of the current interpreter; every op goes through it.
     grad : whether ops on tensors that require a gradient are recorded.
     anomaly : whether values and cotangents are checked for NaN and infinities.
+    levels : the `vmap` calls that are running, outermost first.
     """
 
     apply: Callable[..., Any]
     grad: bool = True
     anomaly: bool = False
+    levels: tuple[Any, ...] = ()
 
 
 state = _State()

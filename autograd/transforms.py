@@ -1,6 +1,7 @@
 """Function transforms, in JAX's names, and `gradients`, the one they stand on.
 
-Functions take Tensors (anything else becomes a Tensor) and return a Tensor, or a tuple of Tensors where said.
+A differentiated argument is a Tensor, what can become one, or a dict, list or (named) tuple of such, and its gradient
+has the same structure. Functions return a Tensor, or a tuple of Tensors where said.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from . import ops
+from . import ops, tree
 from .backward import sweep
+from .batching.boundary import base_of, joined_levels, lift, lift_to_running
 from .graph import GraphError
 from .state import enable_grad, state
 from .tensor import Tensor
@@ -31,14 +33,27 @@ def seed(out: Tensor, gradient: Any, as_tensor: bool) -> Any:
             )
         gradient = np.ones(out.shape, out.dtype)
     g = gradient if isinstance(gradient, Tensor) else Tensor(gradient, backend=out.backend)
-    if g.backend is not out.backend:
+    if base_of(g.backend) is not base_of(out.backend):
         raise ValueError(
             f"the gradient lives on {g.backend.name!r}, the tensor on {out.backend.name!r}; move it with .to()"
         )
+    g = lift(g, out.backend.levels)
     if g.shape != out.shape:
         raise ValueError(f"the gradient has shape {g.shape}, the tensor {out.shape}; they must be equal")
     g = g.astype(out.dtype)
     return g if as_tensor else g._value
+
+
+def _over(outs: Sequence[Tensor], cotangents: Sequence[Any]) -> tuple[Any, ...]:
+    """The levels of `vmap` that cotangents are inside of, though their outputs are not."""
+    levels = {
+        level: None
+        for out, g in zip(outs, cotangents, strict=True)
+        if isinstance(g, Tensor)
+        for level in g.backend.levels
+        if level not in out.backend.levels
+    }
+    return tuple(levels)
 
 
 def gradients(
@@ -73,20 +88,30 @@ def gradients(
     for i, x in enumerate(ins):
         if x._node is None:
             raise GraphError(f"input {i} (shape {x.shape}) does not require a gradient")
+        shared = [v for out in outs for v in out.backend.levels if v not in x.backend.levels and v in state.levels]
+        if shared:
+            raise GraphError(
+                f"input {i} (shape {x.shape}) comes from outside of the vmap that its outputs are inside of, so it has "
+                "one gradient, not one for each example; pass it to the mapped function with in_axes=None, and use grad"
+            )
         nodes.append(x._node)
     roots = [
         (out._node, seed(out, g, create_graph))
         for out, g in zip(outs, cotangents, strict=True)
         if out._node is not None
     ]
-    found = sweep(roots, nodes, create_graph=create_graph, retain_graph=retain_graph) if roots else {}
+    over = _over(outs, cotangents)
+    found = sweep(roots, nodes, create_graph=create_graph, retain_graph=retain_graph, over=over) if roots else {}
     results: list[Tensor | None] = []
     for x, node in zip(ins, nodes, strict=True):
         g = found.get(node)
         if g is None:
             results.append(None if allow_unused else ops.zeros_like(x.detach()))
+        elif create_graph:
+            results.append(g)
         else:
-            results.append(g if create_graph else Tensor._wrap(g, node.backend))
+            backend = joined_levels(node.backend, over) if over else node.backend
+            results.append(Tensor._wrap(backend.asarray(g) if over else g, backend))
     return tuple(results)
 
 
@@ -100,22 +125,46 @@ def _numbers(argnums: Argnums, count: int, name: str) -> tuple[int, ...]:
 
 def _as_input(value: Any, name: str, number: int) -> Tensor:
     """A fresh input that is differentiated: connected to the caller's graph if the value is."""
-    x = value if isinstance(value, Tensor) else Tensor(value)
+    x = lift_to_running(value if isinstance(value, Tensor) else Tensor(value))
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: argument {number} has dtype {x.dtype}; only floating arguments can be differentiated")
     # `identity` gives a new node even for a leaf, so that cotangents of this call stop here.
     return ops.identity(x) if x._node is not None else Tensor._wrap(x._value, x.backend).requires_grad_()
 
 
-def _traced(fn: Function, argnums: Argnums, args: tuple[Any, ...], kwargs: Any, name: str) -> tuple[Any, list[Tensor]]:
+def _is_tree(arg: Any) -> bool:
+    """Whether an argument is a container of tensors; a list of numbers is one tensor, as everywhere."""
+    if isinstance(arg, list | tuple):
+        return any(isinstance(leaf, Tensor) for _, leaf in tree.leaves(arg))
+    return isinstance(arg, dict)
+
+
+def flat(args: Sequence[Any]) -> list[Any]:
+    """The tensors, or what can become one, that arguments consist of."""
+    return [leaf for a in args for leaf in ([leaf for _, leaf in tree.leaves(a)] if _is_tree(a) else [a])]
+
+
+class Inputs(list[Tensor]):
+    """The Tensors that the differentiated arguments consist of, as fresh inputs of a graph."""
+
+    def __init__(self, args: tuple[Any, ...], numbers: tuple[int, ...], name: str) -> None:
+        self.args = [args[n] for n in numbers]
+        super().__init__(_as_input(x, name, n) for n, a in zip(numbers, self.args, strict=True) for x in flat([a]))
+
+    def packed(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """One value for each Tensor, in the arguments' structure."""
+        rest = iter(values)
+        return tuple(tree.rebuilt(a, rest) if _is_tree(a) else next(rest) for a in self.args)
+
+
+def traced(fn: Function, argnums: Argnums, args: tuple[Any, ...], kwargs: Any, name: str) -> tuple[Any, Inputs]:
     """fn's result with the chosen arguments made inputs of a recorded graph."""
     numbers = _numbers(argnums, len(args), name)
     replaced = list(args)
-    inputs = []
     with enable_grad():
-        for n in numbers:
-            replaced[n] = _as_input(args[n], name, n)
-            inputs.append(replaced[n])
+        inputs = Inputs(args, numbers, name)
+        for n, arg in zip(numbers, inputs.packed(inputs), strict=True):
+            replaced[n] = arg
         return fn(*replaced, **kwargs), inputs
 
 
@@ -124,7 +173,8 @@ def value_and_grad(fn: Function, argnums: Argnums = 0, *, has_aux: bool = False)
 
     Parameters
     ----------
-    argnums : which positional arguments to differentiate; a tuple gives a tuple of gradients.
+    argnums : which positional arguments to differentiate; a tuple gives a tuple of gradients. The gradient of a dict,
+        list or tuple of tensors is one, too.
     has_aux : fn returns (value, aux); aux is passed through: ((value, aux), gradient).
 
     >>> import pullback as pb
@@ -136,13 +186,13 @@ def value_and_grad(fn: Function, argnums: Argnums = 0, *, has_aux: bool = False)
     @functools.wraps(fn)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         recording = state.grad
-        out, inputs = _traced(fn, argnums, args, kwargs, "value_and_grad")
+        out, inputs = traced(fn, argnums, args, kwargs, "value_and_grad")
         aux = None
         if has_aux:
             out, aux = out
         _check_scalar(out)
         further = recording and _open(out, inputs)
-        grads = gradients(out, inputs, create_graph=further)
+        grads = inputs.packed(gradients(out, inputs, create_graph=further))
         result = grads[0] if isinstance(argnums, int) else grads
         value = out if further else out.detach()
         return ((value, aux), result) if has_aux else (value, result)
@@ -187,6 +237,16 @@ def _check_scalar(out: Any) -> None:
         )
 
 
+def stop_gradient(x: Any) -> Any:
+    """A Tensor, or each in a dict, list or tuple, as a constant: derivatives do not go through it (JAX's name).
+
+    >>> import pullback as pb
+    >>> pb.grad(lambda x: x * pb.stop_gradient(x))(pb.tensor(3.0)).item()
+    3.0
+    """
+    return tree.mapped(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, x)
+
+
 def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
     """(fn(*primals), pullback) with pullback(cotangent) = a tuple of cotangents, one per primal.
 
@@ -197,13 +257,13 @@ def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
     >>> [g.tolist() for g in pullback(pb.tensor([1.0, 10.0]))]
     [[3.0, 40.0], [1.0, 20.0]]
     """
-    out, inputs = _traced(fn, tuple(range(len(primals))), primals, {}, "vjp")
+    out, inputs = traced(fn, tuple(range(len(primals))), primals, {}, "vjp")
     outs = out if isinstance(out, tuple) else (out,)
 
     def pullback(*cotangents: Any) -> tuple[Any, ...]:
         if len(cotangents) == 1 and isinstance(cotangents[0], tuple):
             cotangents = cotangents[0]
-        return gradients(outs, inputs, cotangents, create_graph=state.grad, retain_graph=True)
+        return inputs.packed(gradients(outs, inputs, cotangents, create_graph=state.grad, retain_graph=True))
 
     return out, pullback
 
@@ -220,71 +280,43 @@ def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[
     """
     if len(primals) != len(tangents):
         raise ValueError(f"jvp: {len(primals)} primals need as many tangents, got {len(tangents)}")
-    out, inputs = _traced(fn, tuple(range(len(primals))), tuple(primals), {}, "jvp")
+    out, inputs = traced(fn, tuple(range(len(primals))), tuple(primals), {}, "jvp")
     outs = out if isinstance(out, tuple) else (out,)
+    given = flat(tangents)
+    if len(given) != len(inputs):
+        raise ValueError(f"jvp: the primals consist of {len(inputs)} tensors, the tangents of {len(given)}")
     directions = [
-        t if isinstance(t, Tensor) else Tensor(t, backend=x.backend) for t, x in zip(tangents, inputs, strict=True)
+        t if isinstance(t, Tensor) else Tensor(t, backend=x.backend) for t, x in zip(given, inputs, strict=True)
     ]
     for i, (t, x) in enumerate(zip(directions, inputs, strict=True)):
         if t.shape != x.shape:
             raise ValueError(f"jvp: tangent {i} has shape {t.shape}, its primal {x.shape}")
     recording = state.grad
-    with enable_grad():
-        dummies = [ops.zeros_like(y.detach()).requires_grad_() for y in outs]
-        pulled = gradients(outs, inputs, dummies, create_graph=True)
-        connected = [
-            (p, t.astype(p.dtype))
-            for p, t in zip(pulled, directions, strict=True)
-            if p is not None and p._node is not None
-        ]
-        if connected:
-            pushed = gradients([p for p, _ in connected], dummies, [t for _, t in connected], create_graph=recording)
-        else:
-            pushed = tuple(ops.zeros_like(y.detach()) for y in outs)
+    push = pushforward(outs, inputs)
+    pushed = push(directions, create_graph=recording)
     if not recording:
         outs = tuple(y.detach() for y in outs)
     return (outs, pushed) if isinstance(out, tuple) else (outs[0], pushed[0])
 
 
-def jacobian(fn: Function, argnums: Argnums = 0) -> Function:
-    """fn ↦ its Jacobian, of shape fn(x).shape + x.shape, one backward sweep per element of the result.
+def pushforward(outs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Callable[..., tuple[Any, ...]]:
+    """(tangents of the inputs, create_graph) ↦ tangents of the outputs, of a recorded graph."""
+    with enable_grad():
+        dummies = [ops.zeros_like(y.detach()).requires_grad_() for y in outs]
+        pulled = gradients(outs, inputs, dummies, create_graph=True)
 
-    >>> import pullback as pb
-    >>> pb.jacobian(lambda x: x * x)(pb.tensor([1.0, 2.0])).tolist()
-    [[2.0, 0.0], [0.0, 4.0]]
-    """
+    def push(tangents: Sequence[Tensor], *, create_graph: bool) -> tuple[Any, ...]:
+        connected = [
+            (p, t.astype(p.dtype))
+            for p, t in zip(pulled, tangents, strict=True)
+            if p is not None and p._node is not None
+        ]
+        if not connected:
+            return tuple(ops.zeros_like(y.detach()) for y in outs)
+        along, by = [p for p, _ in connected], [t for _, t in connected]
+        return gradients(along, dummies, by, create_graph=create_graph, retain_graph=True)
 
-    @functools.wraps(fn)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        recording = state.grad
-        out, inputs = _traced(fn, argnums, args, kwargs, "jacobian")
-        if not isinstance(out, Tensor):
-            raise TypeError(f"jacobian needs a function that returns one Tensor, not {type(out).__name__}")
-        rows: list[tuple[Any, ...]] = []
-        for i in range(out.size):
-            basis = np.zeros(out.size, out.dtype)
-            basis[i] = 1
-            cotangent = Tensor(basis.reshape(out.shape), backend=out.backend)
-            rows.append(gradients(out, inputs, cotangent, create_graph=recording, retain_graph=True))
-        blocks = []
-        for k, x in enumerate(inputs):
-            if rows:
-                blocks.append(ops.stack([row[k] for row in rows], axis=0).reshape(out.shape + x.shape))
-            else:
-                blocks.append(ops.zeros(out.shape + x.shape, dtype=x.dtype, backend=x.backend))
-        return blocks[0] if isinstance(argnums, int) else tuple(blocks)
-
-    return wrapped
-
-
-def hessian(fn: Function, argnums: int = 0) -> Function:
-    """fn ↦ its Hessian, of shape x.shape + x.shape, for a scalar-valued fn.
-
-    >>> import pullback as pb
-    >>> pb.hessian(lambda x: (x**3).sum())(pb.tensor([1.0, 2.0])).tolist()
-    [[6.0, 0.0], [0.0, 12.0]]
-    """
-    return jacobian(grad(fn, argnums), argnums)
+    return push
 
 
 def hvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
@@ -297,15 +329,16 @@ def hvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     if len(primals) != len(tangents):
         raise ValueError(f"hvp: {len(primals)} primals need as many tangents, got {len(tangents)}")
     recording = state.grad
-    out, inputs = _traced(fn, tuple(range(len(primals))), tuple(primals), {}, "hvp")
+    out, inputs = traced(fn, tuple(range(len(primals))), tuple(primals), {}, "hvp")
     _check_scalar(out)
     with enable_grad():
         first = gradients(out, inputs, create_graph=True)
         pairs = [
             (g, v if isinstance(v, Tensor) else Tensor(v, backend=g.backend))
-            for g, v in zip(first, tangents, strict=True)
+            for g, v in zip(first, flat(tangents), strict=True)
             if g is not None and g._node is not None
         ]
         if not pairs:
-            return tuple(ops.zeros_like(x.detach()) for x in inputs)
-        return gradients([g for g, _ in pairs], inputs, [v for _, v in pairs], create_graph=recording)
+            return inputs.packed([ops.zeros_like(x.detach()) for x in inputs])
+        along, by = [g for g, _ in pairs], [v for _, v in pairs]
+        return inputs.packed(gradients(along, inputs, by, create_graph=recording))

@@ -62,11 +62,13 @@ class Backend:
     kernels : op name -> `Kernel`, this backend's overrides.
     float_dtypes : the library's own dtype objects of floating arrays, for a quick test.
     host : True where arrays live in the host's memory, so that converting from NumPy copies between no devices.
+    levels : the `vmap` calls that its tensors are inside of; none, but for the engine's own batched backends.
     """
 
     name: str = "abstract"
     array_type: Any = object
     host: bool = True
+    levels: tuple[Any, ...] = ()
 
     def __init__(self, xp: Namespace) -> None:
         self.xp = xp
@@ -84,6 +86,15 @@ class Backend:
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         """The array's values as a NumPy array in host memory."""
         raise NotImplementedError
+
+    def every_value(self, array: Array) -> np.ndarray[Any, Any]:
+        """The values that a check should look at: `to_numpy`, or under `vmap` those of all examples."""
+        return self.to_numpy(array)
+
+    def text(self, array: Array, prefix: str) -> str:
+        """The values as they stand in a tensor's repr, behind a prefix."""
+        values = self.to_numpy(array)
+        return np.array2string(values, precision=4, threshold=24, edgeitems=3, separator=", ", prefix=prefix)
 
     def dtype_of(self, array: Array) -> np.dtype[Any]:
         """The array's dtype as a NumPy dtype, whatever the backend's own dtype objects are."""
@@ -146,7 +157,7 @@ class Backend:
 
         return guarded
 
-    def count_fallback(self, op: str, arrays: tuple[Array, ...]) -> None:
+    def count_fallback(self, op: str, arrays: tuple[Array, ...], why: str | None = None) -> None:
         """Note that `op` ran generically although a kernel exists; warn or raise as `PULLBACK_FALLBACK` says."""
         self.fallbacks[op] += 1
         policy = os.environ.get("PULLBACK_FALLBACK", "allow")
@@ -154,6 +165,8 @@ class Backend:
             return
         what = ", ".join(f"{tuple(a.shape)} {a.dtype}" if hasattr(a, "shape") else repr(a) for a in arrays)
         message = f"{op}: the {self.name} kernel declined ({what}); the generic forward runs instead"
+        if why is not None:
+            message = f"{op} ({what}): {why}"
         if policy == "error":
             raise BackendError(f"{message}. PULLBACK_FALLBACK=error forbids that; set it to allow or warn.")
         if policy == "warn":

@@ -4,6 +4,7 @@ from ..autograd.tensor import Parameter
 from . import functional, init
 from .buffer import Buffer
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList
+from .functional_call import functional_call
 from .layers import (
     CELU,
     ELU,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import ops
+from ..autograd.ops.creation import every_value
 from ..autograd.ops.ctc import ctc_loss
 from ..autograd.ops.loss_more import (
     cosine_embedding_loss,
@@ -19,6 +20,7 @@ from ..autograd.ops.loss_more import (
     poisson_nll_loss,
     triplet_margin_loss,
 )
+from ..autograd.ops.random import next_key
 from ..autograd.ops.windows import fold, unfold
 from ..autograd.state import no_grad
 from ..autograd.tensor import Tensor
@@ -341,7 +343,7 @@ def dropout(
     p = probability("dropout", "p", p)
     if not training or p == 0.0:
         return input
-    return ops.dropout(input, _key(generator), p=p)
+    return ops.dropout(input, next_key(generator, input.backend), p=p)
 
 
 def dropout2d(
@@ -355,7 +357,7 @@ def dropout2d(
         return input
     lead = input.ndim - 2
     ones = ops.ones((*input.shape[:lead], 1, 1), dtype=input.dtype, backend=input.backend)
-    return input * ops.dropout(ones, _key(generator), p=p)
+    return input * ops.dropout(ones, next_key(generator, input.backend), p=p)
 
 
 def scaled_dot_product_attention(
@@ -372,10 +374,6 @@ def scaled_dot_product_attention(
     return ops.scaled_dot_product_attention(
         query, key, value, attn_mask, dropout=dropout_p, is_causal=is_causal, scale=scale, generator=generator
     )
-
-
-def _key(generator: Any) -> Any:
-    return (ops.default_generator if generator is None else generator).next_key()
 
 
 def embedding(input: Any, weight: Tensor, padding_idx: int | None = None) -> Tensor:
@@ -396,7 +394,8 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
         raise TypeError(f"one_hot: classes are integers, not {index.dtype}")
     if index.size == 0 and num_classes < 1:
         raise ValueError("one_hot: give num_classes for an empty tensor")
-    low, high = (ops.min(index).item(), ops.max(index).item()) if index.size else (0, 0)
+    values = every_value(index)
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     count = high + 1 if num_classes == -1 else num_classes
     if low < 0 or high >= count:
         raise ValueError(f"one_hot: classes must be from 0 to {count - 1}; these reach from {low} to {high}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..indexing import Selection
-from .creation import full_like_
+from .creation import every_value, full_like_
 from .elementwise import maximum, minimum, multiply
 from .index import index_add_, index_set, occurrence, take_
 from .selection import getitem, merge, merged_order, nonzero_, ravel_index, read
@@ -105,7 +105,13 @@ def _in_turn(change: Callable[..., Any]) -> Callable[..., Any]:
             return x
         index = ravel_index(index, sizes=(x.shape[axis],))  # so that −1 and n−1 are seen to be the same
         turn = occurrence(index)
-        rounds = int(np.max(turn.numpy())) + 1
+        rounds = int(every_value(turn).max()) + 1
+        if turn.backend.levels:  # under vmap a turn has other elements in each example: go through all of them
+            for r in range(index.shape[0]):
+                one = ((r, r + 1, 1),)
+                i, u = getitem_(index, index=one), getitem_(v, index=(*((0, n, 1) for n in v.shape[:axis]), *one))
+                x = index_set(x, i, change(take_(x, i, axis=axis), u), axis)
+            return x
         for r in range(rounds):
             i, u = index, v
             if rounds > 1:

@@ -19,8 +19,8 @@ from .arrange import tril_
 from .creation import asarray, ones
 from .elementwise import where
 from .linalg import matmul, mT
-from .random import default_generator
 from .random import dropout as dropout_
+from .random import next_key
 from .reduce import all as all_
 from .reduce import sum_
 from .shape import reshape_
@@ -177,8 +177,7 @@ def attention_weights(
     if hidden is not None:
         weights = where(hidden, 0.0, weights)
     if dropout:
-        key = (default_generator if generator is None else generator).next_key()
-        weights = dropout_(weights, key, p=float(dropout))
+        weights = dropout_(weights, next_key(generator, weights.backend), p=float(dropout))
     return weights
 
 

@@ -93,6 +93,11 @@ def asarray(data: Any, dtype: Any = None, *, backend: BackendLike = None) -> Ten
     return Tensor(data, dtype, backend=backend)
 
 
+def every_value(x: Tensor) -> np.ndarray[Any, Any]:
+    """The values of a tensor on the host, for a check: under `vmap` those of all examples."""
+    return x.backend.every_value(x._value)
+
+
 def _new(value: Any, backend: Backend) -> Tensor:
     from ..tensor import Tensor
 

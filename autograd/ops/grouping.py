@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..primitive import primitive
-from .creation import asarray, full_like_
+from .creation import asarray, every_value, full_like_
 from .elementwise import astype, equal, not_equal, where
 from .extrema import max_, min_
 from .index import _scattering, flat_positions, gather, index_add_, index_set, occurrence, take_
@@ -218,7 +218,7 @@ def scatter_reduce(
         return reshape_(result, shape=shape)
     neutral = _neutral(reduce, own)
     rank = occurrence(places)
-    rows = int(max_(rank, axis=None, keepdims=False).item()) + 1
+    rows = int(every_value(rank).max()) + 1
     table = full_like_(own, value=neutral, dtype=None, shape=(rows * n,))
     table = reshape_(index_set(table, rank * n + places, parts, 0), shape=(rows, n))
     first = own if include_self else where(untouched, own, full_like_(own, value=neutral, dtype=None, shape=None))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from .creation import every_value
 from .elementwise import clip, equal, minimum, where
 from .extrema import norm_
 from .loss import _pair, _reduced, _tensor, cross_entropy
@@ -116,7 +117,7 @@ def gaussian_nll_loss(
             v = reshape_(v, shape=(*v.shape, 1))
         elif v.shape != (*x.shape[:-1], 1):
             raise ValueError(f"gaussian_nll_loss: a variance of shape {v.shape} for an input of shape {x.shape}")
-    if bool((v.detach() < 0.0).numpy().any()):
+    if (every_value(v) < 0.0).any():
         raise ValueError("gaussian_nll_loss: variances must not be negative")
     fixed = v.detach()
     v = v + (clip(fixed, eps) - fixed)

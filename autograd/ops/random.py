@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..primitive import primitive
+from ..state import state
 
 __all__ = ["Generator", "default_generator", "dropout", "manual_seed"]
 
@@ -189,6 +190,16 @@ class Generator:
 
 #: The generator that random functions use when they are given none. Its seed is 0 until `manual_seed`.
 default_generator = Generator(0)
+
+
+def next_key(generator: Generator | None, backend: Any) -> Any:
+    """The key that a random function takes from its generator: inside `vmap`, as `randomness` says."""
+    source = default_generator if generator is None else generator
+    if state.levels:
+        from ..batching.randomness import keys
+
+        return keys(source, backend)
+    return source.next_key()
 
 
 def manual_seed(seed: int) -> Generator:

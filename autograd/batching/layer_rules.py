@@ -1,0 +1,116 @@
+"""Batching rules of pooling, normalisation, recurrence, losses and dropout: the batch joins the samples or channels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..ops import pool
+from ..ops.classify import count_valid, cross_entropy_index, cross_entropy_index_grad, pick_class, place_class
+from ..ops.creation import full_like_
+from ..ops.elementwise import astype, not_equal, where
+from ..ops.fused import relu_max_pool2d, relu_max_pool2d_grad
+from ..ops.norm import batch_norm, batch_norm_grad, layer_norm, standardize
+from ..ops.random import dropout
+from ..ops.reduce import sum_
+from ..ops.rnn import gru_, lstm_, rnn_
+from ..ops.windows import col2im, im2col
+from .backend import Batch, one_by_one, stretched
+from .product_rules import folded, unfolded
+
+Array = Any
+
+# ---------------------------------------------------------------- leading axes
+
+
+def _everywhere(batch: Batch, *args: Array, **params: Any) -> Any:
+    """The op itself, which treats leading axes as a batch."""
+    return batch.prim(*(batch.full(a, i) for i, a in enumerate(args)), **params)
+
+
+for _prim in (
+    pool.adaptive_avg_pool2d_, pool.adaptive_avg_pool2d_grad, pool.adaptive_max_pool2d_,
+    pool.adaptive_max_pool2d_gather, pool.adaptive_max_pool2d_unpool, pool.avg_pool2d, pool.avg_pool2d_grad, col2im,
+    im2col, pool.max_pool2d, pool.max_pool2d_gather, pool.max_pool2d_unpool, relu_max_pool2d, relu_max_pool2d_grad,
+):  # fmt: skip
+    _prim.batch(_everywhere)
+
+# ---------------------------------------------------------------- samples
+
+
+def _by_sample(batch: Batch, *args: Array, **params: Any) -> Any:
+    """Ops on rows of samples, whose classes are the second axis: the examples' rows are those of one long batch.
+
+    Without samples, the examples take their place.
+    """
+    full = [batch.full(a, i) for i, a in enumerate(args)]
+    if full[-1].ndim == 1:  # the targets
+        return batch.prim(*full, **params)
+    return unfolded(batch.prim(*map(folded, full), **params), batch.size)
+
+
+for _prim in (cross_entropy_index, cross_entropy_index_grad, pick_class, place_class):
+    _prim.batch(_by_sample)
+
+
+@count_valid.batch
+def _count_valid(batch: Batch, target: Array, *, ignore_index: int, dtype: str) -> Array:
+    valid = not_equal(target, ignore_index)
+    n = astype(sum_(valid, axis=tuple(range(1, target.ndim)), keepdims=False), dtype=dtype)
+    return where(n == 0, math.nan, n)
+
+
+def _recurrent(batch: Batch, *args: Array, **params: Any) -> Any:
+    """A recurrent network whose weights are the same for all examples: x (t, B·n, f) and states (B·n, e)."""
+    states = 2 if batch.prim is lstm_ else 1
+    if any(batch.mapped[1 + states :]):
+        return one_by_one(batch, *args, **params)
+    x, *rest = args
+    x = folded(batch.full(x, 0), 1)
+    start = [folded(batch.full(h, 1 + i)) for i, h in enumerate(rest[:states])]
+    out = batch.prim(x, *start, *rest[states:], **params)
+    if type(out) is tuple:
+        return tuple(unfolded(y, batch.size, 1) for y in out)
+    return unfolded(out, batch.size, 1)
+
+
+for _prim in (gru_, lstm_, rnn_):
+    _prim.batch(_recurrent)
+
+# ---------------------------------------------------------------- normalisation
+
+
+@layer_norm.batch
+def _layer_norm(batch: Batch, x: Array, weight: Array, bias: Array, *, axes: int, eps: float) -> Array:
+    if not batch.mapped[1] and not batch.mapped[2]:
+        return layer_norm(x, weight, bias, axes=axes, eps=eps)
+    wanted = tuple(x.shape[x.ndim - axes :])
+    for name, p, m in zip(("weight", "bias"), (weight, bias), batch.mapped[1:], strict=True):
+        if tuple(p.shape[m:]) != wanted:
+            raise ValueError(f"the {name} must have shape {wanted}, not {tuple(p.shape[m:])}")
+    x = standardize(x, axes=axes, eps=eps)
+    own = x.ndim - batch.mapped[0]
+    weight, bias = (stretched(p, own) if m else p for p, m in zip((weight, bias), batch.mapped[1:], strict=True))
+    return x * weight + bias
+
+
+def _by_channel(batch: Batch, *args: Array, **params: Any) -> Any:
+    """Batch normalisation: every channel of every example is a channel of its own. (B, n, c, …) -> (n, B·c, …)."""
+    full = [batch.full(a, i) for i, a in enumerate(args)]
+    out = batch.prim(*(folded(a, 1 if a.ndim > 2 else 0) for a in full), **params)
+    return tuple(unfolded(y, batch.size, 1 if y.ndim > 1 else 0) for y in out)
+
+
+batch_norm.batch(_by_channel)
+batch_norm_grad.batch(_by_channel)
+
+# ---------------------------------------------------------------- random numbers
+
+
+@dropout.batch
+def _dropout(batch: Batch, x: Array, key: Array, *, p: float) -> Array:
+    if batch.mapped[1]:
+        return one_by_one(batch, x, key, p=p)
+    shape = tuple(x.shape[1:])
+    kept = not_equal(dropout(full_like_(x, value=1.0, dtype=None, shape=shape), key, p=p), 0.0)
+    return where(kept, x * (1.0 / (1.0 - p) if p < 1.0 else 0.0), 0.0)
