@@ -193,6 +193,12 @@ class Batch:
         return self.prim.batching or (aligned if self.prim.elementwise else one_by_one)
 
 
+def give(rule: Callable[..., Any], *names: str) -> None:
+    """Make this the batching rule of the ops of those names."""
+    for name in names:
+        primitives[name].batch(rule)
+
+
 def aligned(batch: Batch, *args: Any, **params: Any) -> Any:
     """The rule of elementwise ops: as many axes behind the batch axis for all, and the op itself."""
     axes = max(len(a.shape) - m for a, m in zip(args, batch.mapped, strict=True) if hasattr(a, "shape"))

@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..ops import pool
-from ..ops.classify import count_valid, cross_entropy_index, cross_entropy_index_grad, pick_class, place_class
+from ..ops.classify import count_valid
 from ..ops.creation import full_like_
 from ..ops.elementwise import astype, not_equal, where
-from ..ops.fused import relu_max_pool2d, relu_max_pool2d_grad
-from ..ops.norm import batch_norm, batch_norm_grad, layer_norm, standardize
+from ..ops.norm import layer_norm, standardize
 from ..ops.random import dropout
 from ..ops.reduce import sum_
-from ..ops.rnn import gru_, lstm_, rnn_
-from ..ops.windows import col2im, im2col
-from .backend import Batch, one_by_one, stretched
+from .backend import Batch, give, one_by_one, stretched
 from .product_rules import folded, unfolded
 
 Array = Any
@@ -28,12 +24,11 @@ def _everywhere(batch: Batch, *args: Array, **params: Any) -> Any:
     return batch.prim(*(batch.full(a, i) for i, a in enumerate(args)), **params)
 
 
-for _prim in (
-    pool.adaptive_avg_pool2d_, pool.adaptive_avg_pool2d_grad, pool.adaptive_max_pool2d_,
-    pool.adaptive_max_pool2d_gather, pool.adaptive_max_pool2d_unpool, pool.avg_pool2d, pool.avg_pool2d_grad, col2im,
-    im2col, pool.max_pool2d, pool.max_pool2d_gather, pool.max_pool2d_unpool, relu_max_pool2d, relu_max_pool2d_grad,
-):  # fmt: skip
-    _prim.batch(_everywhere)
+give(
+    _everywhere, "adaptive_avg_pool2d", "adaptive_avg_pool2d_grad", "adaptive_max_pool2d",
+    "adaptive_max_pool2d_gather", "adaptive_max_pool2d_unpool", "avg_pool2d", "avg_pool2d_grad", "col2im", "im2col",
+    "max_pool2d", "max_pool2d_gather", "max_pool2d_unpool", "relu_max_pool2d", "relu_max_pool2d_grad",
+)  # fmt: skip
 
 # ---------------------------------------------------------------- samples
 
@@ -49,8 +44,7 @@ def _by_sample(batch: Batch, *args: Array, **params: Any) -> Any:
     return unfolded(batch.prim(*map(folded, full), **params), batch.size)
 
 
-for _prim in (cross_entropy_index, cross_entropy_index_grad, pick_class, place_class):
-    _prim.batch(_by_sample)
+give(_by_sample, "cross_entropy_index", "cross_entropy_index_grad", "pick_class", "place_class")
 
 
 @count_valid.batch
@@ -62,7 +56,7 @@ def _count_valid(batch: Batch, target: Array, *, ignore_index: int, dtype: str) 
 
 def _recurrent(batch: Batch, *args: Array, **params: Any) -> Any:
     """A recurrent network whose weights are the same for all examples: x (t, B·n, f) and states (B·n, e)."""
-    states = 2 if batch.prim is lstm_ else 1
+    states = 2 if batch.prim.name == "lstm" else 1
     if any(batch.mapped[1 + states :]):
         return one_by_one(batch, *args, **params)
     x, *rest = args
@@ -74,8 +68,7 @@ def _recurrent(batch: Batch, *args: Array, **params: Any) -> Any:
     return unfolded(out, batch.size, 1)
 
 
-for _prim in (gru_, lstm_, rnn_):
-    _prim.batch(_recurrent)
+give(_recurrent, "gru", "lstm", "rnn")
 
 # ---------------------------------------------------------------- normalisation
 
@@ -101,8 +94,7 @@ def _by_channel(batch: Batch, *args: Array, **params: Any) -> Any:
     return tuple(unfolded(y, batch.size, 1 if y.ndim > 1 else 0) for y in out)
 
 
-batch_norm.batch(_by_channel)
-batch_norm_grad.batch(_by_channel)
+give(_by_channel, "batch_norm", "batch_norm_grad")
 
 # ---------------------------------------------------------------- random numbers
 

@@ -5,32 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..ops.arrange import roll_, tril_, triu_
+from ..ops.arrange import roll_
 from ..ops.creation import full_like_
-from ..ops.decompositions import cholesky, det, eigh, inv, pinv_, qr, slogdet, solve_, svd_
-from ..ops.elementwise import astype, clip_
-from ..ops.extrema import argmax_, argmin_, max_, min_, norm_
-from ..ops.norm import standardize, standardize_grad
-from ..ops.reduce import all_, any_, logsumexp_, mean_, std_, sum_, var_
 from ..ops.resample import resample
-from ..ops.running import cumprod_, logcumsumexp_
-from ..ops.scan import cumsum_, prod_
-from ..ops.selection import nonzero_, one_hot_
-from ..ops.shape import (
-    broadcast_to_,
-    concatenate_,
-    flip_,
-    identity,
-    permute_,
-    reshape_,
-    split_,
-    stack_,
-    unbind_,
-)  # fmt: skip
+from ..ops.selection import nonzero_
+from ..ops.shape import broadcast_to_, flip_, permute_, reshape_, split_, unbind_
 from ..ops.slicing import getitem_, getitem_transpose, pad_, setitem
-from ..ops.softmax import log_softmax, log_softmax_grad, softmax, softmax_grad
-from ..ops.sorting import argsort_
-from .backend import Batch, aligned, stretched
+from .backend import Batch, aligned, give, stretched
 
 Array = Any
 Shape = tuple[int, ...]
@@ -75,22 +56,16 @@ def _stacking(batch: Batch, *args: Array, axis: int) -> Any:
     return batch.prim(*(batch.full(a, i) for i, a in enumerate(args)), axis=back(axis))
 
 
-for _prim in (
-    astype, cholesky, clip_, det, eigh, identity, inv, one_hot_, pinv_, qr, slogdet, standardize, standardize_grad,
-    svd_, tril_, triu_,
-):  # fmt: skip
-    _prim.batch(_everywhere)
-solve_.batch(aligned)
-for _prim in (all_, any_, logsumexp_, max_, mean_, min_, norm_, prod_, std_, sum_, var_):
-    _prim.batch(_reduction)
-for _prim in (argmax_, argmin_):
-    _prim.batch(_position)
-for _prim in (
-    argsort_, cumprod_, cumsum_, log_softmax, log_softmax_grad, logcumsumexp_, softmax, softmax_grad,
-):  # fmt: skip
-    _prim.batch(_along)
-for _prim in (concatenate_, stack_):
-    _prim.batch(_stacking)
+for _names, _rule in {
+    "astype cholesky clip det eigh identity inv one_hot pinv qr slogdet standardize standardize_grad svd svd_full "
+    "tril triu": _everywhere,
+    "all any logsumexp max mean min norm prod std sum var": _reduction,
+    "argmax argmin": _position,
+    "argsort cumprod cumsum log_softmax log_softmax_grad logcumsumexp softmax softmax_grad": _along,
+    "concatenate stack": _stacking,
+    "solve": aligned,
+}.items():
+    give(_rule, *_names.split())
 flip_.batch(lambda batch, x, *, axes: flip_(x, axes=tuple(map(back, axes))))
 roll_.batch(lambda batch, x, *, shifts, axes: roll_(x, shifts=shifts, axes=tuple(map(back, axes))))
 split_.batch(lambda batch, x, *, sizes, axis: split_(x, sizes=sizes, axis=back(axis)))

@@ -21,13 +21,18 @@ to_backend.vjp(x=lambda g, source, target: transfer(g, source))
 
 
 def transfer(x: Tensor, target: Backend) -> Tensor:
-    """`x` on another backend; x itself if it is there already."""
+    """`x` on another backend; x itself if it is there already. Inside `vmap`, x goes into the target's scope."""
     from ..graph import Node
     from ..state import state
     from ..tensor import Tensor
 
     if x.backend is target:
         return x
+    if x.backend.levels or target.levels:
+        from ..batching.boundary import base_of, lift
+
+        if base_of(x.backend) is base_of(target):
+            return lift(x, target.levels)
     params = {"source": x.backend, "target": target}
     value = target.asarray(x.backend.to_numpy(x._value))
     out = Tensor._wrap(value, target)
