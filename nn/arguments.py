@@ -17,14 +17,22 @@ def whole(owner: str, name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
+_SEVERAL = {1: "one in a tuple (length,)", 2: "a pair (height, width)", 3: "a triple (depth, height, width)"}
+
+
+def each(owner: str, name: str, value: Any, axes: int, least: int = 0) -> tuple[int, ...]:
+    """An int for all axes, or a sequence with one for each, as a tuple of ints."""
+    if isinstance(value, tuple | list):
+        if len(value) != axes:
+            raise ValueError(f"{owner}: {name} must be an integer or {_SEVERAL[axes]}, not {value!r}")
+        return tuple(whole(owner, name, n, least) for n in value)
+    return (whole(owner, name, value, least),) * axes
+
+
 def pair(owner: str, name: str, value: Any, least: int = 0) -> Pair:
     """An int, or a sequence of two, as a pair (along the height, along the width)."""
-    if isinstance(value, tuple | list):
-        if len(value) != 2:
-            raise ValueError(f"{owner}: {name} must be an integer or a pair (height, width), not {value!r}")
-        return whole(owner, name, value[0], least), whole(owner, name, value[1], least)
-    n = whole(owner, name, value, least)
-    return n, n
+    h, w = each(owner, name, value, 2, least)
+    return h, w
 
 
 def probability(owner: str, name: str, value: float) -> float:

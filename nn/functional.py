@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import ops
-from ..autograd.ops.creation import every_value
 from ..autograd.ops.ctc import ctc_loss
+from ..autograd.ops.images import channel_shuffle, local_response_norm, pixel_shuffle, pixel_unshuffle
+from ..autograd.ops.loss_margin import (
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from ..autograd.ops.loss_more import (
     cosine_embedding_loss,
     gaussian_nll_loss,
@@ -20,7 +27,7 @@ from ..autograd.ops.loss_more import (
     poisson_nll_loss,
     triplet_margin_loss,
 )
-from ..autograd.ops.random import next_key
+from ..autograd.ops.resample import interpolate
 from ..autograd.ops.windows import fold, unfold
 from ..autograd.state import no_grad
 from ..autograd.tensor import Tensor
@@ -52,8 +59,9 @@ from .activations import (
     tanhshrink,
     threshold,
 )
-from .arguments import Pair, choice, pair, probability
 from .buffer import Buffer
+from .convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, pad
+from .lookup import embedding, embedding_bag, one_hot
 from .losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -65,17 +73,44 @@ from .losses import (
     nll_loss,
     smooth_l1_loss,
 )
+from .noise import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
+from .pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+)
 
 __all__ = [
-    "adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "batch_norm", "binary_cross_entropy",
-    "binary_cross_entropy_with_logits", "celu", "conv2d", "cosine_embedding_loss", "cosine_similarity",
-    "cross_entropy", "ctc_loss", "dropout", "dropout2d", "elu", "embedding", "flatten", "fold", "gaussian_nll_loss",
-    "gelu", "glu", "group_norm", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss",
-    "huber_loss", "info_nce", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax",
-    "logsigmoid", "margin_ranking_loss", "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "nt_xent",
-    "one_hot", "pad", "pairwise_distance", "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm",
-    "scaled_dot_product_attention", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin", "softplus",
-    "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "triplet_margin_loss", "unflatten", "unfold",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
+    "adaptive_max_pool3d", "alpha_dropout", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm", "bilinear",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "channel_shuffle", "conv1d", "conv2d", "conv3d",
+    "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_embedding_loss", "cosine_similarity",
+    "cross_entropy", "ctc_loss", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "embedding", "embedding_bag",
+    "feature_alpha_dropout", "flatten", "fold", "gaussian_nll_loss", "gelu", "glu", "group_norm", "hardshrink",
+    "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss", "info_nce", "instance_norm",
+    "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "local_response_norm", "log_softmax",
+    "logsigmoid", "lp_pool1d", "lp_pool2d", "lp_pool3d", "margin_ranking_loss", "max_pool1d", "max_pool2d",
+    "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mish", "mse_loss", "multi_margin_loss",
+    "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize", "nt_xent", "one_hot", "pad",
+    "pairwise_distance", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm",
+    "scaled_dot_product_attention", "selu", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax",
+    "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "triplet_margin_loss",
+    "triplet_margin_with_distance_loss", "unflatten", "unfold",
 ]  # fmt: skip
 
 
@@ -93,6 +128,27 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"the weight {weight.shape}{hint}"
         )
     return ops.matmul(input, ops.mT(weight)) if bias is None else ops.linear(input, weight, bias)
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x₁ᵀ·A·x₂ + b for each matrix A of the weight.
+
+    input1: (…, m), input2: (…, n), weight: (out, m, n), bias: (out,) -> (…, out).
+    """
+    if (
+        weight.ndim != 3
+        or input1.shape[:-1] != input2.shape[:-1]
+        or ((input1.shape[-1:], input2.shape[-1:]) != (weight.shape[1:2], weight.shape[2:]))
+    ):
+        raise ValueError(
+            f"bilinear: inputs {input1.shape} and {input2.shape} must be (…, m) and (…, n) for a weight (out, m, n), "
+            f"not {weight.shape}"
+        )
+    out, m, n = weight.shape
+    maps = ops.reshape(ops.permute(weight, (1, 0, 2)), shape=(m, out * n))
+    half = ops.reshape(ops.matmul(input1, maps), shape=(*input1.shape[:-1], out, n))
+    y = ops.squeeze(ops.matmul(half, ops.unsqueeze(input2, -1)), -1)
+    return y if bias is None else y + bias
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -117,126 +173,10 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return ops.reshape(input, shape=(*input.shape[:axis], *filled, *input.shape[axis + 1 :]))
 
 
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """Pad with a constant, 0 by default. `pad` is in PyTorch's order: (last axis before, after, last but one …)."""
-    choice("pad", "mode", mode, ("constant",))
-    if len(pad) % 2 or len(pad) > 2 * input.ndim or any(k < 0 for k in pad):
-        raise ValueError(
-            f"pad: an input of shape {input.shape} takes up to {input.ndim} pairs of non-negative widths, last axis "
-            f"first, not {tuple(pad)}"
-        )
-    pairs = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)]
-    untouched = [(0, 0)] * (input.ndim - len(pairs))
-    return ops.pad(input, (*untouched, *reversed(pairs)), value=0.0 if value is None else value)
-
-
 def _axis(name: str, dim: int, ndim: int) -> int:
     if not -ndim <= dim < ndim:
         raise IndexError(f"{name}: axis {dim} is out of range for {ndim} axes")
     return dim % ndim
-
-
-# ---------------------------------------------------------------- images
-
-
-def _image(name: str, input: Tensor) -> Tensor:
-    """The input as (n, c, h, w)."""
-    if input.ndim == 4:
-        return input
-    if input.ndim == 3:
-        return ops.reshape(input, shape=(1, *input.shape))
-    hint = ""
-    if input.ndim == 2:
-        hint = "; a batch of flat images becomes one by x.reshape(n, c, h, w)"
-    raise ValueError(f"{name} takes images (n, c, h, w) or one image (c, h, w), not a shape {input.shape}{hint}")
-
-
-def _as_given(out: Tensor, input: Tensor) -> Tensor:
-    return out if input.ndim == 4 else ops.reshape(out, shape=out.shape[1:])
-
-
-def conv2d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor:  # fmt: skip
-    """Two-dimensional convolution, (n, c, h, w) with a weight (o, c/groups, kh, kw) -> (n, o, h', w').
-
-    `padding` may be "valid" or "same"; where "same" needs an odd number of zeros, the extra one goes right and below.
-    """
-    x = _image("conv2d", input)
-    stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
-    if weight.ndim == 4 and x.shape[1] != weight.shape[1] * groups:
-        channels = weight.shape[1] * groups
-        hint = "; it looks channels-last: x.permute(0, 3, 1, 2)" if x.shape[-1] == channels else ""
-        raise ValueError(
-            f"conv2d: an input of shape {input.shape} has {x.shape[1]} channels, the weight {weight.shape} takes "
-            f"{channels}{hint}"
-        )
-    if choice("conv2d", "padding", padding, ("valid", "same")) == "same" if isinstance(padding, str) else False:
-        x, padding = _same(x, (weight.shape[2], weight.shape[3]), stride, dilation)
-    padding = (0, 0) if padding == "valid" else pair("conv2d", "padding", padding)
-    settings: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    out = ops.conv2d(x, weight, **settings) if bias is None else ops.conv2d_bias(x, weight, bias, **settings)
-    return _as_given(out, input)
-
-
-def _same(x: Tensor, kernel_size: Pair, stride: Pair, dilation: Pair) -> tuple[Tensor, Pair]:
-    """The input, and the padding of a convolution that keeps its size; what is odd is padded right away."""
-    if stride != (1, 1):
-        raise ValueError(f'conv2d: padding="same" needs stride 1, not {stride}')
-    total = tuple(d * (k - 1) for k, d in zip(kernel_size, dilation, strict=True))
-    odd = (total[0] % 2, total[1] % 2)
-    if any(odd):
-        x = pad(x, (0, odd[1], 0, odd[0]))
-    return x, (total[0] // 2, total[1] // 2)
-
-
-def max_pool2d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
-) -> Tensor:
-    """The largest value of each window; gradients go to the first of equal ones. (n, c, h, w) -> (n, c, h', w')."""
-    kernel = pair("max_pool2d", "kernel_size", kernel_size, 1)
-    out = ops.max_pool2d(
-        _image("max_pool2d", input), kernel_size=kernel,
-        stride=kernel if stride is None else pair("max_pool2d", "stride", stride, 1),
-        padding=pair("max_pool2d", "padding", padding), dilation=pair("max_pool2d", "dilation", dilation, 1),
-        ceil_mode=bool(ceil_mode),
-    )  # fmt: skip
-    return _as_given(out, input)
-
-
-def avg_pool2d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> Tensor:  # fmt: skip
-    """The mean of each window. (n, c, h, w) -> (n, c, h', w')."""
-    kernel = pair("avg_pool2d", "kernel_size", kernel_size, 1)
-    out = ops.avg_pool2d(
-        _image("avg_pool2d", input), kernel_size=kernel,
-        stride=kernel if stride is None else pair("avg_pool2d", "stride", stride, 1),
-        padding=pair("avg_pool2d", "padding", padding), ceil_mode=bool(ceil_mode),
-        count_include_pad=bool(count_include_pad),
-    )  # fmt: skip
-    return _as_given(out, input)
-
-
-def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """Means over windows that give the output size: an int or a pair, None keeps an axis."""
-    x = _image("adaptive_avg_pool2d", input)
-    return _as_given(ops.adaptive_avg_pool2d(x, output_size=_output_size("adaptive_avg_pool2d", x, output_size)), input)
-
-
-def adaptive_max_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """Maxima over windows that give the output size: an int or a pair, None keeps an axis."""
-    x = _image("adaptive_max_pool2d", input)
-    return _as_given(ops.adaptive_max_pool2d(x, output_size=_output_size("adaptive_max_pool2d", x, output_size)), input)
-
-
-def _output_size(name: str, x: Tensor, output_size: Any) -> Pair:
-    sizes = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size, output_size)
-    if len(sizes) != 2:
-        raise ValueError(f"{name}: output_size must be an integer or a pair (height, width), not {output_size!r}")
-    return pair(name, "output_size", tuple(k if s is None else s for s, k in zip(sizes, x.shape[2:], strict=True)), 1)
 
 
 # ---------------------------------------------------------------- normalisation
@@ -318,6 +258,34 @@ def group_norm(
     return ops.group_norm(input, num_groups, weight, bias, eps)
 
 
+def instance_norm(
+    input: Tensor, running_mean: Buffer | None = None, running_var: Buffer | None = None, weight: Tensor | None = None,
+    bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
+    """(x − mean)/√(var + eps)·weight + bias, for each channel of each sample. (n, c, …). Ulyanov et al. 2016.
+
+    With use_input_stats the mean and the biased variance are the sample's, and the running ones, where given, move
+    towards the batch's mean of them (of the unbiased variance). Otherwise the running ones are used.
+    """
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    count = math.prod(input.shape[2:])
+    if input.ndim < 3 or count <= 1:
+        raise ValueError(
+            f"instance_norm: a channel of a sample needs more than one value; an input of shape {input.shape} has "
+            f"{count if input.ndim > 2 else 'no axes for them'}"
+        )
+    with no_grad():
+        over = tuple(range(2, input.ndim))
+        if running_mean is not None:
+            mean = ops.mean(ops.mean(input, axis=over), axis=0)
+            running_mean.assign(running_mean * (1.0 - momentum) + mean * momentum)
+        if running_var is not None:
+            var = ops.mean(ops.var(input, axis=over, correction=1), axis=0)
+            running_var.assign(running_var * (1.0 - momentum) + var * momentum)
+    return ops.instance_norm(input, weight, bias, eps)
+
+
 def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:
     """Vectors of length one: x / max(‖x‖ₚ, eps) along `dim`."""
     return input / ops.clip(ops.norm(input, ord=p, axis=dim, keepdims=True), min=eps)
@@ -330,34 +298,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return ops.sum((x1 / norms[0]) * (x2 / norms[1]), axis=dim)
 
 
-# ---------------------------------------------------------------- noise and look-up
-
-
-def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Any = None
-) -> Tensor:
-    """In training each element is 0 with probability p and x/(1 − p) otherwise. Srivastava et al. 2014.
-
-    The mask is drawn from `generator`, the default one (`pb.manual_seed`) for None.
-    """
-    p = probability("dropout", "p", p)
-    if not training or p == 0.0:
-        return input
-    return ops.dropout(input, next_key(generator, input.backend), p=p)
-
-
-def dropout2d(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Any = None
-) -> Tensor:
-    """In training each channel of each image is 0 with probability p and x/(1 − p) otherwise. Tompson et al. 2015."""
-    p = probability("dropout2d", "p", p)
-    if input.ndim < 3:
-        raise ValueError(f"dropout2d takes (n, c, h, w), not an input of shape {input.shape}; dropout takes any shape")
-    if not training or p == 0.0:
-        return input
-    lead = input.ndim - 2
-    ones = ops.ones((*input.shape[:lead], 1, 1), dtype=input.dtype, backend=input.backend)
-    return input * ops.dropout(ones, next_key(generator, input.backend), p=p)
+# ---------------------------------------------------------------- attention
 
 
 def scaled_dot_product_attention(
@@ -374,30 +315,3 @@ def scaled_dot_product_attention(
     return ops.scaled_dot_product_attention(
         query, key, value, attn_mask, dropout=dropout_p, is_causal=is_causal, scale=scale, generator=generator
     )
-
-
-def embedding(input: Any, weight: Tensor, padding_idx: int | None = None) -> Tensor:
-    """Rows of `weight` (rows, size) looked up by integers (…) -> (…, size); the row `padding_idx` gets no gradient."""
-    index = input if isinstance(input, Tensor) else Tensor(input, backend=weight.backend)
-    if index.dtype.kind not in "iu":
-        raise TypeError(f"embedding: indices are integers, not {index.dtype}; convert with .astype('int64')")
-    out = ops.take(weight, index, axis=0)
-    if padding_idx is None:
-        return out
-    return ops.where(ops.unsqueeze(index == padding_idx % weight.shape[0], -1), out.detach(), out)
-
-
-def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
-    """Integers (…) as int64 vectors (…, num_classes) with a 1 at each; num_classes −1 is the largest integer plus 1."""
-    index = tensor if isinstance(tensor, Tensor) else Tensor(tensor)
-    if index.dtype.kind not in "iu":
-        raise TypeError(f"one_hot: classes are integers, not {index.dtype}")
-    if index.size == 0 and num_classes < 1:
-        raise ValueError("one_hot: give num_classes for an empty tensor")
-    values = every_value(index)
-    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
-    count = high + 1 if num_classes == -1 else num_classes
-    if low < 0 or high >= count:
-        raise ValueError(f"one_hot: classes must be from 0 to {count - 1}; these reach from {low} to {high}")
-    classes = ops.arange(count, backend=index.backend)
-    return (ops.unsqueeze(index, -1) == classes).astype("int64")

@@ -24,13 +24,15 @@ def _linear_relu(linear: Any, _: Any, x: Tensor) -> Tensor | None:
 def _conv2d_relu(conv: Any, _: Any, x: Tensor) -> Tensor | None:
     if conv.bias is None or x.ndim != 4 or x.shape[1] != conv.in_channels or isinstance(conv.padding, str):
         return None
+    if conv.padding_mode != "zeros":
+        return None
     return ops.conv2d_relu(
         x, conv.weight, conv.bias, stride=conv.stride, padding=conv.padding, dilation=conv.dilation, groups=conv.groups
     )
 
 
 def _relu_max_pool2d(_: Any, pool: Any, x: Tensor) -> Tensor | None:
-    if x.ndim != 4:
+    if x.ndim != 4 or pool.return_indices:
         return None
     return ops.relu_max_pool2d(
         x, kernel_size=pair("MaxPool2d", "kernel_size", pool.kernel_size, 1),

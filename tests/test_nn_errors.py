@@ -106,7 +106,7 @@ def test_labels_out_of_range():
 
 FUNCTIONS = [
     (lambda: F.softmax(zeros(2, 3)), TypeError, "softmax needs the axis that holds the classes: pass dim=1"),
-    (lambda: F.pad(zeros(2), (1, 1, 1, 1)), ValueError, r"takes up to 1 pairs of non-negative widths"),
+    (lambda: F.pad(zeros(2), (1, 1, 1, 1)), ValueError, r"takes up to 1 pairs of widths, last axis first"),
     (lambda: F.one_hot(np.array([3]), 3), ValueError, "classes must be from 0 to 2; these reach from 3 to 3"),
     (lambda: F.one_hot(np.array([1.0])), TypeError, "classes are integers, not float64"),
     (lambda: F.embedding(np.array([1.0]), zeros(2, 2)), TypeError, "indices are integers, not float64"),

@@ -22,6 +22,7 @@ from .index import *
 from .linalg import *
 from .linear import *
 from .loss import *
+from .loss_margin import *
 from .loss_more import *
 from .norm import *
 from .pool import *

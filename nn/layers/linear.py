@@ -94,43 +94,39 @@ class Unflatten(Module):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
-class Embedding(Module):
-    """A table of vectors looked up by integers: (…) -> (…, embedding_dim).
-
-    Parameters
-    ----------
-    num_embeddings, embedding_dim : rows and columns of the table.
-    padding_idx : this row starts as zeros and gets no gradient.
+class Bilinear(Module):
+    """Bilinear map x₁ᵀ·A·x₂ + b for each output: (…, in1_features), (…, in2_features) -> (…, out_features).
 
     Attributes
     ----------
-    weight : (num_embeddings, embedding_dim), drawn from N(0, 1).
+    weight : (out_features, in1_features, in2_features), drawn from U(−1/√in1_features, 1/√in1_features).
+    bias : (out_features,), drawn from the same distribution; or None.
     """
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *, dtype: Any = None,
+        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, *, dtype: Any = None,
         backend: Any = None,
     ) -> None:  # fmt: skip
-        self.num_embeddings = whole("Embedding", "num_embeddings", num_embeddings)
-        self.embedding_dim = whole("Embedding", "embedding_dim", embedding_dim)
-        if padding_idx is not None:
-            if not -num_embeddings <= padding_idx < num_embeddings:
-                raise ValueError(f"Embedding: padding_idx {padding_idx} is no row of a table of {num_embeddings}")
-            padding_idx %= num_embeddings
-        self.padding_idx = padding_idx
-        self.weight = parameter(num_embeddings, embedding_dim, dtype=dtype, backend=backend)
+        self.in1_features = whole("Bilinear", "in1_features", in1_features)
+        self.in2_features = whole("Bilinear", "in2_features", in2_features)
+        self.out_features = whole("Bilinear", "out_features", out_features)
+        self.weight = parameter(out_features, in1_features, in2_features, dtype=dtype, backend=backend)
+        self.bias = parameter(out_features, dtype=dtype, backend=backend) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the table anew."""
-        init.normal_(self.weight)
-        if self.padding_idx is not None:
-            self.weight.assign(self.weight.detach().at[self.padding_idx].set(0.0))
+        """Draw the parameters anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Integers (…) -> (…, embedding_dim)."""
-        return F.embedding(input, self.weight, self.padding_idx)
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        """(…, in1_features), (…, in2_features) -> (…, out_features)."""
+        return F.bilinear(input1, input2, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )

@@ -6,6 +6,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+from ...autograd import ops
 from ...autograd.tensor import Tensor
 from .. import functional as F
 from .. import init
@@ -14,7 +15,9 @@ from ..module import Module
 from ..parameters import buffer, parameter
 
 
-class _BatchNorm(Module):
+class _RunningNorm(Module):
+    """Normalisation of channels with running statistics: what batch and instance normalisation share."""
+
     ranks: tuple[int, ...] = ()
     layout = ""
 
@@ -50,13 +53,24 @@ class _BatchNorm(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
+    def _mismatch(self, input: Tensor) -> ValueError:
+        return ValueError(
+            f"{type(self).__name__}({self.num_features}) takes an input of shape "
+            f"{self.layout.replace('c', str(self.num_features))}, not {input.shape}"
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(_RunningNorm):
     def forward(self, input: Tensor) -> Tensor:
         """The input's shape."""
         if input.ndim not in self.ranks or input.shape[1] != self.num_features:
-            raise ValueError(
-                f"{type(self).__name__}({self.num_features}) takes an input of shape "
-                f"{self.layout.replace('c', str(self.num_features))}, not {input.shape}"
-            )
+            raise self._mismatch(input)
         momentum = self.momentum
         if self.training and self.track_running_stats:
             self.num_batches_tracked.assign(self.num_batches_tracked + 1)
@@ -66,12 +80,6 @@ class _BatchNorm(Module):
             input, self.running_mean, self.running_var, self.weight, self.bias,
             self.training or not self.track_running_stats, 0.0 if momentum is None else momentum, self.eps,
         )  # fmt: skip
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
-        )
 
 
 class BatchNorm1d(_BatchNorm):
@@ -98,6 +106,82 @@ class BatchNorm2d(_BatchNorm):
 
     ranks = (4,)
     layout = "(n, c, h, w)"
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch normalisation of (n, c, d, h, w), as `BatchNorm1d`; the statistics are over all axes but c."""
+
+    ranks = (5,)
+    layout = "(n, c, d, h, w)"
+
+
+class _InstanceNorm(_RunningNorm):
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = False,
+        track_running_stats: bool = False, *, bias: bool = True, dtype: Any = None, backend: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, bias=bias, dtype=dtype, backend=backend
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input's shape."""
+        without, ranks = input.ndim == self.ranks[0] - 1, self.ranks
+        x = ops.unsqueeze(input, 0) if without else input
+        if x.ndim not in ranks or x.shape[1] != self.num_features:
+            raise self._mismatch(input)
+        y = F.instance_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias,
+            self.training or not self.track_running_stats, self.momentum or 0.0, self.eps,
+        )  # fmt: skip
+        return ops.squeeze(y, 0) if without else y
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Normalisation of each channel of each sample of (n, c, l): to mean bias and standard deviation weight.
+
+    y = (x − mean)/√(var + eps)·weight + bias with the biased variance over l. Ulyanov et al. 2016.
+
+    Parameters
+    ----------
+    num_features : channels c.
+    affine : whether there are trained weight and bias. bias : False for a weight only.
+    track_running_stats : keep running statistics, with the given momentum, and use them in evaluation.
+    """
+
+    ranks = (3,)
+    layout = "(n, c, l) or (c, l)"
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Instance normalisation of (n, c, h, w), as `InstanceNorm1d`; the statistics are over h and w."""
+
+    ranks = (4,)
+    layout = "(n, c, h, w) or (c, h, w)"
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Instance normalisation of (n, c, d, h, w), as `InstanceNorm1d`; the statistics are over d, h and w."""
+
+    ranks = (5,)
+    layout = "(n, c, d, h, w) or (c, d, h, w)"
+
+
+class LocalResponseNorm(Module):
+    """x / (k + alpha·m)^beta with the mean m of x² over `size` neighbouring channels. Krizhevsky et al. 2012."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        self.size = whole("LocalResponseNorm", "size", size)
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(n, c, …) -> the same shape."""
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
 def _shape(owner: str, value: int | Sequence[int]) -> tuple[int, ...]:
