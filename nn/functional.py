@@ -9,6 +9,7 @@ from typing import Any
 from ..autograd import ops
 from ..autograd.ops.ctc import ctc_loss
 from ..autograd.ops.images import channel_shuffle, local_response_norm, pixel_shuffle, pixel_unshuffle
+from ..autograd.ops.lookup import embedding, embedding_bag
 from ..autograd.ops.loss_margin import (
     multi_margin_loss,
     multilabel_margin_loss,
@@ -61,7 +62,7 @@ from .activations import (
 )
 from .buffer import Buffer
 from .convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, pad
-from .lookup import embedding, embedding_bag, one_hot
+from .lookup import one_hot
 from .losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,

@@ -21,6 +21,7 @@ from .images import *
 from .index import *
 from .linalg import *
 from .linear import *
+from .lookup import *
 from .loss import *
 from .loss_margin import *
 from .loss_more import *
