@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import ops
+from ..autograd.ops.creation import every_value
 from ..autograd.tensor import Tensor
 
 __all__ = ["one_hot"]
@@ -17,7 +18,8 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
         raise TypeError(f"one_hot: classes are integers, not {index.dtype}")
     if index.size == 0 and num_classes < 1:
         raise ValueError("one_hot: give num_classes for an empty tensor")
-    low, high = (ops.min(index).item(), ops.max(index).item()) if index.size else (0, 0)
+    values = every_value(index)
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     count = high + 1 if num_classes == -1 else num_classes
     if low < 0 or high >= count:
         raise ValueError(f"one_hot: classes must be from 0 to {count - 1}; these reach from {low} to {high}")

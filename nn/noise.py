@@ -10,18 +10,14 @@ import math
 from typing import Any
 
 from ..autograd import ops
+from ..autograd.ops.random import next_key
 from ..autograd.tensor import Tensor
 from .arguments import probability
 
-__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "next_key"]
+__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
 #: minus the least value of SELU, scale·alpha: what alpha dropout puts in place of an element is −this
 SATURATION = 1.7580993408473766
-
-
-def next_key(generator: Any) -> Any:
-    """A key of the generator, the default one for None."""
-    return (ops.default_generator if generator is None else generator).next_key()
 
 
 def dropout(
@@ -34,7 +30,7 @@ def dropout(
     p = probability("dropout", "p", p)
     if not training or p == 0.0:
         return input
-    return ops.dropout(input, next_key(generator), p=p)
+    return ops.dropout(input, next_key(generator, input.backend), p=p)
 
 
 def _channels(input: Tensor, lead: int) -> Tensor:
@@ -50,7 +46,7 @@ def _dropout_channels(name: str, axes: int, input: Tensor, p: float, training: b
         raise ValueError(f"{name} takes {layout}, not an input of shape {input.shape}; dropout takes any shape")
     if not training or p == 0.0:
         return input
-    return input * ops.dropout(_channels(input, input.ndim - axes), next_key(generator), p=p)
+    return input * ops.dropout(_channels(input, input.ndim - axes), next_key(generator, input.backend), p=p)
 
 
 def dropout1d(
@@ -81,7 +77,7 @@ def _alpha(input: Tensor, ones: Tensor, p: float, generator: Any) -> Tensor:
     """Dropped values become the negative saturation of SELU; then a·x + b restores mean 0 and variance 1."""
     if p == 1.0:
         return input * 0.0
-    kept = (ops.dropout(ones, next_key(generator), p=p) > 0.0).astype(input.dtype)
+    kept = (ops.dropout(ones, next_key(generator, input.backend), p=p) > 0.0).astype(input.dtype)
     a = 1.0 / math.sqrt((SATURATION**2 * p + 1.0) * (1.0 - p))
     return input * (kept * a) + ((kept - 1.0 + p) * (SATURATION * a))
 
