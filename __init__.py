@@ -26,8 +26,10 @@ from .backends import (
     backend_names,
     current_backend,
     get_backend,
+    get_num_threads,
     register_backend,
     set_backend,
+    set_num_threads,
 )
 
 random = _random_api  # `pullback.random`: the functions users call, not the op family of that name

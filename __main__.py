@@ -1,4 +1,4 @@
-"""The command line: `python -m pullback demo | info | verify`."""
+"""The command line: `python -m pullback demo | info | verify | warmup`."""
 
 from __future__ import annotations
 
@@ -52,6 +52,18 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("name", metavar="BACKEND", help="a built-in backend or one that a package registers")
     verify.add_argument("--family", help="only this family of ops, such as elementwise")
     verify.set_defaults(run=_verify, usage=verify)
+
+    warmup = commands.add_parser(
+        "warmup",
+        help="compile the kernels now, not when they are first used",
+        description="Fill the cache of compiled kernels of the numba backend, on all cores.",
+    )
+    warmup.add_argument(
+        "--dtype", nargs="+", choices=["float32", "float64"], default=["float32"], help="default float32"
+    )
+    warmup.add_argument("--jobs", type=_positive, help="processes; by default one a core")
+    warmup.add_argument("--list", action="store_true", help="print the kernels' names and compile nothing")
+    warmup.set_defaults(run=_warmup)
     return parser
 
 
@@ -90,6 +102,43 @@ def _verify(arguments: argparse.Namespace) -> int:
         return verify(arguments.name, arguments.family)
     except ValueError as error:  # an unknown family
         arguments.usage.error(str(error))
+
+
+def _warmup(arguments: argparse.Namespace) -> int:
+    from .backends import get_backend
+
+    get_backend("numba")  # or the error that says how to install it
+    from .backends.numba import warmup
+    from .backends.numba.compile import cache_directory
+
+    work = warmup.jobs(arguments.dtype)
+    if arguments.list:
+        print(*work, sep="\n")
+        return 0
+    folder = cache_directory()
+    if folder is None:
+        print(
+            "pullback: no cache directory can be written, so every process compiles the kernels it uses; set "
+            "NUMBA_CACHE_DIR to a directory that can",
+            file=sys.stderr,
+        )
+        return 1
+    from tqdm import tqdm
+
+    with tqdm(total=len(work), unit="kernel") as bar:
+
+        def done(job: warmup.Job, seconds: float, found: bool) -> None:
+            bar.set_postfix_str(str(job), refresh=False)
+            bar.update()
+
+        result = warmup.warm_up(arguments.dtype, arguments.jobs, done)
+    for job, seconds in sorted(result.compiled.items(), key=lambda item: -item[1]):
+        print(f"{seconds:6.2f} s  {job}")
+    print(
+        f"compiled {len(result.compiled)} kernels in {result.seconds:.1f} s; {len(result.found)} were there already; "
+        f"they are in {folder}"
+    )
+    return 0
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from .registry import (
     register_backend,
     set_backend,
 )
+from .threads import get_num_threads, set_num_threads
 
 __all__ = [
     "DTYPE_NAME",
@@ -26,6 +27,8 @@ __all__ = [
     "backend_names",
     "current_backend",
     "get_backend",
+    "get_num_threads",
     "register_backend",
     "set_backend",
+    "set_num_threads",
 ]

@@ -104,6 +104,14 @@ def _cached(compiled: Any, fn: Callable[..., Any], dtype: str) -> Any:
     return compiled
 
 
+def cache_directory() -> Path | None:
+    """Where compiled kernels are kept; None if no directory can be written."""
+    try:
+        return Path(_Cache(_all_tasks, "").cache_path)
+    except RuntimeError:
+        return None
+
+
 def jit(fn: Callable[..., Any]) -> Any:
     """Compile a helper that kernels call. It becomes part of them, so it has no cache of its own."""
     return numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(fn)
@@ -223,6 +231,11 @@ class Kernel:
                 self._compiled.append(made)
                 self._addresses[dtype] = made.address
         return self._addresses[dtype]
+
+    @property
+    def found(self) -> bool:
+        """Whether all that was compiled so far came from the cache."""
+        return all(made.cache_hits for made in self._compiled)
 
 
 def kernel(fn: Callable[..., Any]) -> Kernel:
@@ -350,6 +363,12 @@ def _driver(signature: Any, parallel: bool) -> Any:
     made = numba.njit(nogil=True, error_model="numpy", parallel=parallel)(_all_tasks)
     _cached(made, _all_tasks, "parallel" if parallel else "serial").compile(signature)
     return made
+
+
+def prepare_loops() -> bool:
+    """Compile the loops that run tasks, or load them; returns whether they came from the cache."""
+    _prepare()
+    return bool(_plain.stats.cache_hits and _loop.stats.cache_hits)
 
 
 def describe() -> str:
