@@ -7,7 +7,6 @@ from typing import Any
 
 from ..autograd import ops
 from ..autograd.tensor import Tensor
-from .arguments import pair
 from .layers.activation import ReLU
 from .layers.conv import Conv2d
 from .layers.linear import Linear
@@ -21,46 +20,56 @@ def _linear_relu(linear: Any, _: Any, x: Tensor) -> Tensor | None:
     return ops.linear_relu(x, linear.weight, linear.bias)
 
 
+def _convolution(conv: Any, x: Tensor) -> dict[str, Any] | None:
+    """The op's static parameters; None where the layer itself must do it, or say what is wrong."""
+    if conv.bias is None or conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+        return None
+    if x.ndim != 4 or x.shape[1] != conv.in_channels:
+        return None
+    return {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation, "groups": conv.groups}
+
+
 def _conv2d_relu(conv: Any, _: Any, x: Tensor) -> Tensor | None:
-    if conv.bias is None or x.ndim != 4 or x.shape[1] != conv.in_channels or isinstance(conv.padding, str):
+    geometry = _convolution(conv, x)
+    return None if geometry is None else ops.conv2d_relu(x, conv.weight, conv.bias, **geometry)
+
+
+def _conv2d_relu_max_pool2d(conv: Any, _: Any, pool: Any, x: Tensor) -> Tensor | None:
+    """For windows of 2 × 2, side by side."""
+    geometry = _convolution(conv, x)
+    settings = (pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode, pool.return_indices)
+    if geometry is None or tuple(map(_single, settings)) != (2, 2, 0, 1, False, False):
         return None
-    if conv.padding_mode != "zeros":
-        return None
-    return ops.conv2d_relu(
-        x, conv.weight, conv.bias, stride=conv.stride, padding=conv.padding, dilation=conv.dilation, groups=conv.groups
-    )
+    return ops.conv2d_relu_max_pool2d(x, conv.weight, conv.bias, window=(2, 2), **geometry)[0]
 
 
-def _relu_max_pool2d(_: Any, pool: Any, x: Tensor) -> Tensor | None:
-    if x.ndim != 4 or pool.return_indices:
-        return None
-    return ops.relu_max_pool2d(
-        x, kernel_size=pair("MaxPool2d", "kernel_size", pool.kernel_size, 1),
-        stride=pair("MaxPool2d", "stride", pool.stride, 1), padding=pair("MaxPool2d", "padding", pool.padding),
-        dilation=pair("MaxPool2d", "dilation", pool.dilation, 1), ceil_mode=bool(pool.ceil_mode),
-    )  # fmt: skip
+def _single(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) and len(value) == 2 and value[0] == value[1] else value
 
 
-# (first, second) -> the op, and how to apply it
-_PAIRS: dict[tuple[type, type], tuple[str, Any]] = {
-    (Linear, ReLU): ("linear_relu", _linear_relu),
+# layers in a row -> the op, and how to apply it; longer rows first
+_ROWS: dict[tuple[type, ...], tuple[str, Any]] = {
+    (Conv2d, ReLU, MaxPool2d): ("conv2d_relu_max_pool2d", _conv2d_relu_max_pool2d),
     (Conv2d, ReLU): ("conv2d_relu", _conv2d_relu),
-    (ReLU, MaxPool2d): ("relu_max_pool2d", _relu_max_pool2d),
+    (Linear, ReLU): ("linear_relu", _linear_relu),
 }
+_STARTS = frozenset(row[0] for row in _ROWS)
 
 
-def run_fused(modules: Sequence[Module], i: int, x: Any) -> Tensor | None:
-    """modules[i] and modules[i + 1] applied to x as one op; None where there is no such op for them and this input.
+def run_fused(modules: Sequence[Module], i: int, x: Any) -> tuple[Tensor, int] | None:
+    """Some of modules[i:] applied to x as one op, and how many they were; None where there is no such op.
 
     A backend must have a kernel for it, and nobody may watch the layers: no hooks, no `forward` set on the object.
-    A ReLU between a convolution and a pooling belongs to the pooling, which then reads and writes less.
     """
-    first, second = modules[i], modules[i + 1]
-    found = _PAIRS.get((type(first), type(second)))
-    if found is None or not isinstance(x, Tensor) or found[0] not in x.backend.kernels:
+    if type(modules[i]) not in _STARTS or not isinstance(x, Tensor):
         return None
-    if type(second) is ReLU and i + 2 < len(modules) and (ReLU, type(modules[i + 2])) in _PAIRS:
-        return None
-    if any(m.__dict__.get("_hooks") or "forward" in m.__dict__ for m in (first, second)):
-        return None
-    return found[1](first, second, x)
+    for row, (op, apply) in _ROWS.items():
+        some = modules[i : i + len(row)]
+        if tuple(map(type, some)) != row or op not in x.backend.kernels:
+            continue
+        if any(m.__dict__.get("_hooks") or "forward" in m.__dict__ for m in some):
+            continue
+        out = apply(*some, x)
+        if out is not None:
+            return out, len(row)
+    return None

@@ -41,15 +41,15 @@ class Sequential(ListContainer):
         return super().__getitem__(index)
 
     def forward(self, input: Any) -> Any:
-        """The last module's output. Pairs that the backend has one op for are computed by that (`fusion.py`)."""
+        """The last module's output. Modules that the backend has one op for are computed by that (`fusion.py`)."""
         modules = list(self._entries.values())
         i = 0
         while i < len(modules):
-            both = run_fused(modules, i, input) if i + 1 < len(modules) else None
-            if both is None:
+            fused = run_fused(modules, i, input)
+            if fused is None:
                 input = modules[i](input)
                 i += 1
             else:
-                input = both
-                i += 2
+                input, some = fused
+                i += some
         return input

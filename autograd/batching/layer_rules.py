@@ -27,8 +27,16 @@ def _everywhere(batch: Batch, *args: Array, **params: Any) -> Any:
 give(
     _everywhere, "adaptive_avg_pool2d", "adaptive_avg_pool2d_grad", "adaptive_max_pool2d",
     "adaptive_max_pool2d_gather", "adaptive_max_pool2d_unpool", "avg_pool2d", "avg_pool2d_grad", "col2im", "im2col",
-    "max_pool2d", "max_pool2d_gather", "max_pool2d_unpool", "relu_max_pool2d", "relu_max_pool2d_grad",
+    "max_pool2d", "max_pool2d_gather", "max_pool2d_unpool",
 )  # fmt: skip
+
+
+def _images(batch: Batch, *args: Array, **params: Any) -> Array:
+    """Ops on images: those of all examples are one long batch of them."""
+    return unfolded(batch.prim(*(folded(batch.full(a, i)) for i, a in enumerate(args)), **params), batch.size)
+
+
+give(_images, "gather_places", "spread_places")
 
 # ---------------------------------------------------------------- samples
 

@@ -51,7 +51,10 @@ from numba.np import arrayobj
 Floats = Any  #: of the kernel's floating dtype
 Ints = Any  #: int64
 Words = Any  #: uint32
-_FIXED: dict[str, np.dtype[Any]] = {"Ints": np.dtype(np.int64), "Words": np.dtype(np.uint32)}
+Bytes = Any  #: int8
+_FIXED: dict[str, np.dtype[Any]] = {
+    "Ints": np.dtype(np.int64), "Words": np.dtype(np.uint32), "Bytes": np.dtype(np.int8),
+}  # fmt: skip
 _SCALARS: dict[str, tuple[Any, Any]] = {"int": (types.int64, ctypes.c_int64), "float": (types.float64, ctypes.c_double)}
 
 config: Any = _config

@@ -154,7 +154,7 @@ def multiply(
 
 @kernel
 def _forward_block(
-    x: Floats, steps: Ints, w: Floats, bias: Floats, out: Floats, geo: Ints, length: int, block: int
+    x: Floats, steps: Ints, w: Floats, bias: Floats, out: Floats, geo: Ints, length: int, relu: int, block: int
 ) -> None:
     start = block * length
     stop = min(start + length, geo[0])
@@ -164,6 +164,11 @@ def _forward_block(
     limits[0::2], limits[1::2] = 0, geo[6]
     find_pixels(rows, start, stop, geo)
     multiply(x, steps, w, bias, out, rows, limits, corner, start, stop, geo)
+    if relu:
+        zero = x.dtype.type(0)
+        for i in range(start * geo[7], stop * geo[7]):
+            v = out[i]
+            out[i] = zero if v <= zero else v
 
 
 def out_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
@@ -171,25 +176,34 @@ def out_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pa
     return h, w
 
 
+def pack_weight(weight: Array, bias: Array, geo: Array) -> tuple[Array, Array]:
+    """Weight and bias, (o,) or (0,), in panels of a tile's width."""
+    _, per_group, kh, kw = weight.shape
+    groups, outputs, nr = int(geo[8]), int(geo[9]), int(geo[11])
+    panels = -(-outputs // nr) * groups
+    packed = np.empty(panels * per_group * kh * kw * nr, weight.dtype)
+    packed_bias = np.empty(panels * nr, weight.dtype)
+    _pack_panel(panels, ready(weight), ready(bias), packed, packed_bias, geo)
+    return packed, packed_bias
+
+
 def conv2d_bias(
-    x: Array, weight: Array, bias: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
-) -> Array:
-    """x: (n, c, h, w), weight: (o, c/groups, kh, kw), bias: (o,) or (0,) -> (n, o, oh, ow)."""
+    x: Array, weight: Array, bias: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    relu: bool = False,
+) -> Array:  # fmt: skip
+    """x: (n, c, h, w), weight: (o, c/groups, kh, kw), bias: (o,) or (0,) -> (n, o, oh, ow); max(…, 0) with `relu`."""
     n, _, h, w = x.shape
-    o, per_group, kh, kw = weight.shape
+    o, _, kh, kw = weight.shape
     size = out_size((h, w), (kh, kw), stride, padding, dilation)
     geo, steps = geometry(x.shape, weight.shape, size, stride, padding, dilation, groups, x.itemsize)
     out = empty_images(n, o, *size, x.dtype)
-    nr = tile_width(x.itemsize)
-    panels = -(-(o // groups) // nr) * groups
-    packed = np.empty(panels * per_group * kh * kw * nr, x.dtype)
-    packed_bias = np.empty(panels * nr, x.dtype)
-    _pack_panel(panels, ready(weight), ready(bias), packed, packed_bias, geo)
+    packed, packed_bias = pack_weight(weight, bias, geo)
     pixels = n * size[0] * size[1]
     length = ROWS * max(1, min(16, pixels // (ROWS * 32)))
     _forward_block(
-        -(-pixels // length), channels_last(x, padding), steps, packed, packed_bias, channels_last(out), geo, length
-    )
+        -(-pixels // length), channels_last(x, padding), steps, packed, packed_bias, channels_last(out), geo, length,
+        relu,
+    )  # fmt: skip
     return out
 
 
@@ -205,11 +219,14 @@ SPAN = 192  # pixels of one product
 
 
 @jit
-def _weight_sums(
+def weight_sums(
     x: Array, steps: Array, g: Array, partial: Array, rows: Array, edge: Array, zero: Array, span: int, first: int,
-    last: int, start: int, stop: int, geo: Array,
+    last: int, start: int, stop: int, base: int, fresh: bool, geo: Array,
 ) -> None:  # fmt: skip
-    """Rows first..last-1 (in tiles) of dw, summed over output pixels start..stop-1, into partial[span]."""
+    """Rows first..last-1 (in tiles) of dw, summed over output pixels start..stop-1, into partial[span].
+
+    g begins with the cotangent of pixel `base`; without `fresh` the sums are added to what is there.
+    """
     size, o, groups, per_group, nr = x.itemsize, geo[7], geo[8], geo[9], geo[11]
     panels = (per_group + nr - 1) // nr
     ldc = panels * nr * size
@@ -219,7 +236,7 @@ def _weight_sums(
         for panel in range(groups * panels):
             group, column = panel // panels, panel % panels * nr
             cols = min(nr, per_group - column)
-            cell = m * o + group * per_group + column
+            cell = (m - base) * o + group * per_group + column
             if cols == nr:
                 b, ldb = g.ctypes.data + cell * size, o * size
             else:
@@ -228,7 +245,7 @@ def _weight_sums(
             for tile in range(first, last):
                 row = (span * groups + group) * steps.size + tile * ROWS
                 c = partial.ctypes.data + row * ldc + column * size
-                initial, ldi = (c, ldc) if m > start else (zero.ctypes.data, 0)
+                initial, ldi = (c, ldc) if m > start or not fresh else (zero.ctypes.data, 0)
                 fma_tile(
                     x, x.ctypes.data + group * geo[10] * size, steps.ctypes.data + tile * ROWS * 8, rows.ctypes.data,
                     b, ldb, initial, ldi, c, ldc, count,
@@ -244,9 +261,9 @@ def _weight_task(
     rows = np.empty(SPAN + ROWS, np.int64)
     edge = np.zeros(SPAN * geo[11], x.dtype)
     zero = np.zeros(geo[11], x.dtype)
-    _weight_sums(
+    weight_sums(
         x, steps, g, partial, rows, edge, zero, span, tiles * cut // cuts, tiles * (cut + 1) // cuts,
-        pixels * span // spans, pixels * (span + 1) // spans, geo,
+        pixels * span // spans, pixels * (span + 1) // spans, 0, True, geo,
     )  # fmt: skip
 
 
@@ -281,6 +298,13 @@ def conv2d_weight_grad(
     cuts = max(1, min(steps.size // ROWS, 32 // spans))
     partial = np.empty(spans * groups * steps.size * width, x.dtype)
     _weight_task(spans * cuts, channels_last(x, padding), steps, channels_last(gy), partial, geo, spans, cuts)
-    dw = np.empty(shape, x.dtype)
-    _weight_row(groups * per_group * kernel_size[0] * kernel_size[1], partial, dw, spans, width, steps.size, geo)
+    return reduce_weight(partial, shape, spans, width, steps.size, groups, geo)
+
+
+def reduce_weight(
+    partial: Array, shape: tuple[int, ...], spans: int, width: int, filled: int, groups: int, geo: Array
+) -> Array:
+    """The sum of the spans' parts, as a weight of that shape."""
+    dw = np.empty(shape, partial.dtype)
+    _weight_row(groups * shape[1] * shape[2] * shape[3], partial, dw, spans, width, filled, geo)
     return dw

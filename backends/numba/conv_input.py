@@ -27,7 +27,7 @@ SCRATCH = 1 << 18  # bytes of a task's scratch buffer: it stays in the second-le
 
 
 @kernel
-def _pack_flipped(w: Floats, packed: Floats, o: int, c: int, places: int, nr: int, panels: int, panel: int) -> None:
+def _flip_panel(w: Floats, packed: Floats, o: int, c: int, places: int, nr: int, panels: int, panel: int) -> None:
     """One tile's width of input channels as (k, channel), k = (flipped place, output channel); o and c per group."""
     group, first = panel // panels, panel % panels * nr
     base = panel * places * o * nr
@@ -39,7 +39,7 @@ def _pack_flipped(w: Floats, packed: Floats, o: int, c: int, places: int, nr: in
 
 
 @jit
-def _pad_cotangent(
+def pad_cotangent(
     g: Floats, scratch: Floats, base: int, image: int, top: int, height: int, width: int, oh: int, ow: int, left: int,
     o: int,
 ) -> None:  # fmt: skip
@@ -59,7 +59,7 @@ def _pad_cotangent(
 
 
 @jit
-def _find_inputs(rows: Array, limits: Array, count: int, top: int, oh: int, span: int, geo: Ints) -> None:
+def find_inputs(rows: Array, limits: Array, count: int, top: int, oh: int, span: int, geo: Ints) -> None:
     """Offsets of `count` pixels of dx in the scratch buffer, and the places that each tile sums over.
 
     `top` is the row of g at the top of a band; `span` the places in a row of the window times the channels.
@@ -93,14 +93,24 @@ def _input_band(
     some = min(images, n - first)
     scratch = np.empty(some * height * row * o, g.dtype)
     for i in range(some):
-        _pad_cotangent(g, scratch, i * height * row * o, first + i, y0 - above, height, row, oh, ow, left, o)
+        pad_cotangent(g, scratch, i * height * row * o, first + i, y0 - above, height, row, oh, ow, left, o)
     count = some * min(band, h - y0) * width
     rows = np.empty((count + ROWS - 1) // ROWS * ROWS, np.int64)
     limits = np.empty(2 * (rows.size // ROWS), np.int64)
     corner = np.zeros(ROWS * geo[11], g.dtype)
-    _find_inputs(rows, limits, count, y0 - above, oh, geo[14] * geo[10], geo)
+    find_inputs(rows, limits, count, y0 - above, oh, geo[14] * geo[10], geo)
     start = (first * h + y0) * width
     multiply(scratch, steps, w, zeros, dx, rows, limits, corner, start, start + count, geo)
+
+
+def pack_flipped(weight: Array, groups: int) -> tuple[Array, Array]:
+    """The flipped weight, transposed, in panels of a tile's width, and as many zeros as that has columns."""
+    o, per_group, kh, kw = weight.shape
+    nr = tile_width(weight.itemsize)
+    panels = -(-per_group // nr)
+    packed = np.empty(groups * panels * kh * kw * (o // groups) * nr, weight.dtype)
+    _flip_panel(groups * panels, ready(weight), packed, o // groups, per_group, kh * kw, nr, panels)
+    return packed, np.zeros(groups * panels * nr, weight.dtype)
 
 
 def _flipped(gy: Array, weight: Array, input_size: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
@@ -119,12 +129,8 @@ def _flipped(gy: Array, weight: Array, input_size: Pair, padding: Pair, dilation
         (n, o, band + extent, row), (per_group * groups, o // groups, kh, kw), (band, w), (1, 1), (0, 0), dilation,
         groups, gy.itemsize,
     )  # fmt: skip
-    nr = tile_width(gy.itemsize)
-    panels = -(-per_group // nr)
-    packed = np.empty(groups * panels * kh * kw * (o // groups) * nr, gy.dtype)
-    _pack_flipped(groups * panels, ready(weight), packed, o // groups, per_group, kh * kw, nr, panels)
+    packed, zeros = pack_flipped(weight, groups)
     dx = empty_images(n, per_group * groups, h, w, gy.dtype)
-    zeros = np.zeros(groups * panels * nr, gy.dtype)
     _input_band(
         -(-n // images) * bands, channels_last(gy), steps, packed, zeros, channels_last(dx), geo, n, h, oh, ow,
         dilation[1] * (kw - 1) - padding[1], extent - padding[0], images, bands,

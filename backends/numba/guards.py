@@ -59,6 +59,43 @@ def conv2d_bias(x: Array, weight: Array, bias: Array, **static: Any) -> bool:
     return floats(x, bias) and bias.shape == weight.shape[:1] and conv2d(x, weight, **static)
 
 
+def conv2d_relu_grad(gy: Array, y: Array, x: Array, weight: Array, *, need_x: bool, **static: Any) -> bool:
+    """A cotangent and a result as large as the output for these images and weights."""
+    return (
+        one_shape(gy, y)
+        and floats(gy, x)
+        and conv2d(x, weight, **static)
+        and gy.ndim == 4
+        and gy.shape[:2] == (len(x), len(weight))
+        and _fits(x.shape[2:], gy.shape[2:], weight.shape[2:], *(static[k] for k in ("stride", "padding", "dilation")))
+    )
+
+
+def conv2d_relu_max_pool2d(x: Array, weight: Array, bias: Array, *, window: Pair, **static: Any) -> bool:
+    """Windows of 2 × 2, and at least one of them."""
+    if window != (2, 2) or not conv2d_bias(x, weight, bias, **static):
+        return False
+    return min(_convolved(x, weight, **static)) >= 2
+
+
+def _convolved(x: Array, weight: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Pair:
+    (h, w), (kh, kw) = x.shape[2:], weight.shape[2:]
+    return (
+        (h + 2 * padding[0] - dilation[0] * (kh - 1) - 1) // stride[0] + 1,
+        (w + 2 * padding[1] - dilation[1] * (kw - 1) - 1) // stride[1] + 1,
+    )
+
+
+def conv2d_relu_max_pool2d_grad(
+    gy: Array, place: Array, x: Array, weight: Array, *, need_x: bool, window: Pair, **static: Any
+) -> bool:
+    """A cotangent and places as large as the pooled output for these images and weights."""
+    if window != (2, 2) or not floats(gy, x) or not conv2d(x, weight, **static):
+        return False
+    oh, ow = _convolved(x, weight, **static)
+    return place.dtype == np.int8 and bool(gy.shape == place.shape == (len(x), len(weight), oh // 2, ow // 2))
+
+
 def linear(x: Array, weight: Array, bias: Array) -> bool:
     """Rows, and a weight and bias that fit them."""
     return bool(

@@ -36,17 +36,6 @@ def _geometry(
     return np.array(numbers, np.int64), oh, ow
 
 
-#: Windows side by side, two by two: the common case, which has loops of its own.
-HALVES = {"kernel_size": (2, 2), "stride": (2, 2), "padding": (0, 0), "dilation": (1, 1)}
-
-
-def window_geometry(
-    size: Pair, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
-) -> tuple[Array, int, int]:
-    """The numbers the kernels of maximum pooling need, and the output's height and width."""
-    return _geometry(size, kernel_size, stride, padding, dilation, ceil_mode)
-
-
 @jit
 def _bounds(window: int, size: int, kernel: int, stride: int, padding: int, dilation: int) -> Any:
     """First position of the window in the input, and the taps first..last-1 that are within it."""
@@ -109,7 +98,7 @@ def _find_first(x: Floats, best: Floats, where: Any, base: int, geo: Ints, c: in
 
 
 @jit
-def find_first_of_four(x: Floats, where: Any, a: int, width: int, c: int) -> None:
+def _find_first_of_four(x: Floats, where: Any, a: int, width: int, c: int) -> None:
     """As `_find_first`, for the window of 2 × 2 at a."""
     b, d, e = a + c, a + width, a + width + c
     for k in range(c):
@@ -121,7 +110,7 @@ def find_first_of_four(x: Floats, where: Any, a: int, width: int, c: int) -> Non
 
 
 @jit
-def place_pixel(g: Floats, dx: Floats, where: Any, a: int, target: int, tap: int, c: int) -> None:
+def _place_pixel(g: Floats, dx: Floats, where: Any, a: int, target: int, tap: int, c: int) -> None:
     """Write one pixel's cotangent: a loop with one store, so that few overlaps are to be ruled out to vectorise it."""
     zero = g.dtype.type(0)
     for k in range(c):
@@ -158,9 +147,9 @@ def _unpool_image(g: Floats, x: Floats, dx: Floats, geo: Ints, c: int, image: in
             for ox in range(ow):
                 target = ((image * oh + oy) * ow + ox) * c
                 a = base + (2 * oy * w + 2 * ox) * c
-                find_first_of_four(x, where, a, w * c, c)
+                _find_first_of_four(x, where, a, w * c, c)
                 for tap in range(4):
-                    place_pixel(g, dx, where, a + (tap // 2 * w + tap % 2) * c, target, tap, c)
+                    _place_pixel(g, dx, where, a + (tap // 2 * w + tap % 2) * c, target, tap, c)
             for k in range(base + (2 * oy * w + 2 * ow) * c, base + (2 * oy + 1) * w * c):
                 dx[k] = 0
             for k in range(base + ((2 * oy + 1) * w + 2 * ow) * c, base + (2 * oy + 2) * w * c):
@@ -229,7 +218,7 @@ def _average_image_grad(g: Floats, dx: Floats, geo: Ints, c: int, inside: int, i
                         dx[a + k] += share[k]
 
 
-def like_images(planar: bool, n: int, c: int, h: int, w: int, dtype: Any) -> Array:
+def _like_images(planar: bool, n: int, c: int, h: int, w: int, dtype: Any) -> Array:
     """An uninitialised (n, c, h, w) in the memory order of the input."""
     return empty((n, c, h, w), dtype) if planar else empty_images(n, c, h, w, dtype)
 
@@ -239,7 +228,7 @@ def max_pool2d(x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dila
     n, c, h, w = x.shape
     geo, oh, ow = _geometry((h, w), kernel_size, stride, padding, dilation, ceil_mode)
     source, planar = dense_images(x)
-    out = like_images(planar, n, c, oh, ow, x.dtype)
+    out = _like_images(planar, n, c, oh, ow, x.dtype)
     images, channels = (n * c, 1) if planar else (n, c)
     _max_row(images * oh, source, out if planar else channels_last(out), geo, channels)
     return out
@@ -252,7 +241,7 @@ def max_pool2d_unpool(
     n, c, h, w = x.shape
     geo, _, _ = _geometry((h, w), kernel_size, stride, padding, dilation, ceil_mode)
     source, planar = dense_images(x)
-    dx = like_images(planar, n, c, h, w, x.dtype)
+    dx = _like_images(planar, n, c, h, w, x.dtype)
     images, channels = (n * c, 1) if planar else (n, c)
     cotangent = np.ascontiguousarray(gy) if planar else channels_last(gy)
     _unpool_image(images, cotangent, source, dx if planar else channels_last(dx), geo, channels)
@@ -266,7 +255,7 @@ def avg_pool2d(
     n, c, h, w = x.shape
     geo, oh, ow = _geometry((h, w), kernel_size, stride, padding, (1, 1), ceil_mode)
     source, planar = dense_images(x)
-    out = like_images(planar, n, c, oh, ow, x.dtype)
+    out = _like_images(planar, n, c, oh, ow, x.dtype)
     images, channels = (n * c, 1) if planar else (n, c)
     _average_row(images * oh, source, out if planar else channels_last(out), geo, channels, not count_include_pad)
     return out
@@ -280,7 +269,7 @@ def avg_pool2d_grad(
     n, c = gy.shape[:2]
     geo, _, _ = _geometry(input_size, kernel_size, stride, padding, (1, 1), ceil_mode)
     source, planar = dense_images(gy)
-    dx = like_images(planar, n, c, *input_size, gy.dtype)
+    dx = _like_images(planar, n, c, *input_size, gy.dtype)
     images, channels = (n * c, 1) if planar else (n, c)
     _average_image_grad(images, source, dx if planar else channels_last(dx), geo, channels, not count_include_pad)
     return dx

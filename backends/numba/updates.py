@@ -1,7 +1,8 @@
 """Optimiser steps: one parallel pass over all parameters, their gradients and their states.
 
 The arrays are found through a table of addresses, and the tasks through a table of spans of them, so that a hundred
-small parameters cost one call. The formulas are those of `autograd/ops/update.py`, with the same signatures.
+small parameters cost one call. The formulas are those of `autograd/ops/update.py`, with the same signatures. A loop
+reads all it needs of an element before it writes, or the vectoriser, which cannot know the arrays apart, gives up.
 """
 
 from __future__ import annotations
@@ -20,59 +21,69 @@ SPAN = 16384  # elements of one task
 def _sgd_span(like: Floats, scalars: Floats, table: Ints, spans: Ints, lists: int, nesterov: int, task: int) -> None:
     """scalars: lr, momentum, 1 − dampening, weight decay, ±1."""
     row, start = spans[2 * task] * (lists + 1), spans[2 * task + 1]
-    size = table[row + lists]
-    p, g = array_at(like, table[row], size), array_at(like, table[row + 1], size)
+    n, at = min(SPAN, table[row + lists] - start), start * like.itemsize
+    p, g = array_at(like, table[row] + at, n), array_at(like, table[row + 1] + at, n)
     rate, momentum, share, decay, sign = scalars[0], scalars[1], scalars[2], scalars[3], scalars[4]
     if lists == 2:
-        for i in range(start, min(start + SPAN, size)):
+        for i in range(n):
             p[i] = p[i] - rate * (sign * g[i] + decay * p[i])
         return
-    b = array_at(like, table[row + 2], size)
-    for i in range(start, min(start + SPAN, size)):
+    b = array_at(like, table[row + 2] + at, n)
+    for i in range(n):
         d = sign * g[i] + decay * p[i]
-        b[i] = b[i] * momentum + d * share
-        p[i] = p[i] - rate * (d + b[i] * momentum if nesterov else b[i])
+        velocity = b[i] * momentum + d * share
+        b[i] = velocity
+        p[i] = p[i] - rate * (d + velocity * momentum if nesterov else velocity)
 
 
 @kernel
 def _adam_span(like: Floats, scalars: Floats, table: Ints, spans: Ints, lists: int, task: int) -> None:
-    """scalars: lr/(1−β₁ᵗ), √(1−β₂ᵗ), 1−β₁, β₂, 1−β₂, ε, factor of p (decoupled decay), weight decay, ±1."""
+    """scalars: lr/(1−β₁ᵗ), 1/√(1−β₂ᵗ), 1−β₁, β₂, 1−β₂, ε, factor of p (decoupled decay), weight decay, ±1."""
     row, start = spans[2 * task] * (lists + 1), spans[2 * task + 1]
-    size = table[row + lists]
-    stop = min(start + SPAN, size)
-    p, g = array_at(like, table[row], size), array_at(like, table[row + 1], size)
-    m, v = array_at(like, table[row + 2], size), array_at(like, table[row + 3], size)
-    rate, root, share1, beta2, share2 = scalars[0], scalars[1], scalars[2], scalars[3], scalars[4]
+    n = min(SPAN, table[row + lists] - start)
+    at = start * like.itemsize
+    p, g = array_at(like, table[row] + at, n), array_at(like, table[row + 1] + at, n)
+    m, v = array_at(like, table[row + 2] + at, n), array_at(like, table[row + 3] + at, n)
+    rate, scale, share1, beta2, share2 = scalars[0], scalars[1], scalars[2], scalars[3], scalars[4]
     eps, keep, decay, sign = scalars[5], scalars[6], scalars[7], scalars[8]
     if lists == 4:
-        for i in range(start, stop):
-            q = p[i] * keep
+        for i in range(n):
+            q, mean, size = p[i] * keep, m[i], v[i]
             d = sign * g[i] + decay * q
-            m[i] = m[i] + (d - m[i]) * share1
-            v[i] = v[i] * beta2 + d * d * share2
-            p[i] = q - rate * m[i] / (np.sqrt(v[i]) / root + eps)
+            mean = mean + (d - mean) * share1
+            size = size * beta2 + d * d * share2
+            m[i], v[i] = mean, size
+            p[i] = q - rate * mean / (np.sqrt(size) * scale + eps)
         return
-    top = array_at(like, table[row + 4], size)
-    for i in range(start, stop):
-        q = p[i] * keep
+    top = array_at(like, table[row + 4] + at, n)
+    for i in range(n):
+        q, mean, size, largest = p[i] * keep, m[i], v[i], top[i]
         d = sign * g[i] + decay * q
-        m[i] = m[i] + (d - m[i]) * share1
-        v[i] = v[i] * beta2 + d * d * share2
-        top[i] = top[i] if top[i] >= v[i] else v[i]
-        p[i] = q - rate * m[i] / (np.sqrt(top[i]) / root + eps)
+        mean = mean + (d - mean) * share1
+        size = size * beta2 + d * d * share2
+        largest = largest if largest >= size else size
+        m[i], v[i], top[i] = mean, size, largest
+        p[i] = q - rate * mean / (np.sqrt(largest) * scale + eps)
 
 
 @kernel
 def _rmsprop_span(like: Floats, scalars: Floats, table: Ints, spans: Ints, lists: int, centred: int, task: int) -> None:
     """scalars: lr, α, 1 − α, ε, weight decay, momentum, ±1."""
     row, start = spans[2 * task] * (lists + 1), spans[2 * task + 1]
-    size = table[row + lists]
-    p, g = array_at(like, table[row], size), array_at(like, table[row + 1], size)
-    s = array_at(like, table[row + 2], size)
-    b, a = array_at(like, table[row + min(3, lists - 1)], size), array_at(like, table[row + lists - 1], size)
+    n, at = min(SPAN, table[row + lists] - start), start * like.itemsize
+    p, g = array_at(like, table[row] + at, n), array_at(like, table[row + 1] + at, n)
+    s = array_at(like, table[row + 2] + at, n)
+    b, a = array_at(like, table[row + min(3, lists - 1)] + at, n), array_at(like, table[row + lists - 1] + at, n)
     rate, alpha, share, eps = scalars[0], scalars[1], scalars[2], scalars[3]
     decay, momentum, sign = scalars[4], scalars[5], scalars[6]
-    for i in range(start, min(start + SPAN, size)):
+    if lists == 3:
+        for i in range(n):
+            d = sign * g[i] + decay * p[i]
+            size = s[i] * alpha + d * d * share
+            s[i] = size
+            p[i] = p[i] - rate * (d / (np.sqrt(size) + eps))
+        return
+    for i in range(n):
         d = sign * g[i] + decay * p[i]
         s[i] = s[i] * alpha + d * d * share
         variance = s[i]
@@ -131,7 +142,7 @@ def adam_step(
     """See `autograd.ops.update.adam_step`."""
     rate, t = float(lr), float(step)
     scalars = [
-        rate / (1.0 - beta1**t), (1.0 - beta2**t) ** 0.5, 1.0 - beta1, beta2, 1.0 - beta2, eps,
+        rate / (1.0 - beta1**t), (1.0 - beta2**t) ** -0.5, 1.0 - beta1, beta2, 1.0 - beta2, eps,
         1.0 - rate * weight_decay if decoupled else 1.0, 0.0 if decoupled else weight_decay, -1.0 if maximize else 1.0,
     ]  # fmt: skip
     return _step(_adam_span, _lists(arrays, n, donate), scalars)

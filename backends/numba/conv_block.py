@@ -1,0 +1,308 @@
+"""A convolution with the ReLU and the pooling behind it, forward and backward: what `autograd/ops/fused.py` is made of.
+
+A task takes its images one after the other, or a few small ones at once. Forward, an image's convolution is written
+to a scratch buffer and pooled from there. Backward, the cotangent of the convolution's result is spread out, or masked,
+in a scratch buffer, and all that is made of it, bias, weight and input gradient, is made while it is in the cache. The
+large image in between is never written to memory, and neither is its cotangent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import conv, pointwise
+from .compile import Bytes, Floats, Ints, jit, kernel
+from .conv import find_pixels, geometry, multiply, out_size, pack_weight, reduce_weight, weight_sums
+from .conv_input import conv2d_input_grad, find_inputs, pack_flipped, pad_cotangent
+from .layout import channels_last
+from .memory import empty_images
+from .tile import ROWS, VECTOR_BYTES, tile_width
+from .vectors import spread_vector, sum_vectors, top_vector
+
+Array = Any
+Pair = tuple[int, int]
+
+LARGEST = 1 << 19  # bytes of one image's cotangent that still stay in the second-level cache
+PIXELS = 128  # of the convolution's result that a task takes at once, at the least
+
+# ---------------------------------------------------------------- forward
+
+
+@jit
+def _top(x: Floats, a: int, right: int, below: int, zero: Any) -> Any:
+    """The largest of four numbers and 0, and which it is: 0 to 3, or −1."""
+    p, q, r, s = x[a], x[a + right], x[a + below], x[a + below + right]
+    left, lower_left = (p >= q) | (p != p), (r >= s) | (r != r)
+    u, i = (p, np.int8(0)) if left else (q, np.int8(1))
+    v, j = (r, np.int8(2)) if lower_left else (s, np.int8(3))
+    upper = (u >= v) | (u != u)
+    top = u if upper else v
+    tap = i if upper else j
+    flat = top <= zero
+    return (zero if flat else top), (np.int8(-1) if flat else tap)
+
+
+@jit
+def _pool_row(
+    conv_rows: Floats, base: int, width: int, o: int, out: Floats, place: Bytes, target: int, ow: int
+) -> None:
+    """Windows of 2 × 2 in two rows of pixels: the maximum of each and 0, and its place, or −1."""
+    zero, size = conv_rows.dtype.type(0), conv_rows.itemsize
+    step = VECTOR_BYTES // size
+    whole = o // step * step
+    for ox in range(ow):
+        a, at = base + 2 * ox * o, target + ox * o
+        for k in range(0, whole, step):
+            p = conv_rows.ctypes.data + (a + k) * size
+            r = p + width * o * size
+            top_vector(
+                conv_rows, p, p + o * size, r, r + o * size, out.ctypes.data + (at + k) * size,
+                place.ctypes.data + at + k,
+            )  # fmt: skip
+        for k in range(whole, o):
+            out[at + k], place[at + k] = _top(conv_rows, a + k, o, width * o, zero)
+
+
+@kernel
+def _forward_band(
+    x: Floats, steps: Ints, w: Floats, bias: Floats, out: Floats, place: Bytes, geo: Ints, height: int, bands: int,
+    task: int,
+) -> None:  # fmt: skip
+    """One band of one image's `height` rows of windows."""
+    o, width = geo[7], geo[2]
+    image, band = task // bands, task % bands
+    top, bottom = height * band // bands, height * (band + 1) // bands
+    count = 2 * (bottom - top) * width
+    start = image * geo[1] + 2 * top * width
+    rows = np.empty((count + ROWS - 1) // ROWS * ROWS, np.int64)
+    limits = np.empty(2 * (rows.size // ROWS), np.int64)
+    limits[0::2], limits[1::2] = 0, geo[6]
+    corner = np.zeros(ROWS * geo[11], x.dtype)
+    scratch = np.empty(count * o, x.dtype)
+    find_pixels(rows, start, start + count, geo)
+    multiply(x, steps, w, bias, scratch, rows, limits, corner, 0, count, geo)
+    pooled = width // 2
+    for row in range(bottom - top):
+        _pool_row(
+            scratch, 2 * row * width * o, width, o, out, place, (image * height + top + row) * pooled * o, pooled
+        )  # fmt: skip
+
+
+def conv2d_relu_max_pool2d(
+    x: Array, weight: Array, bias: Array, *, window: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> tuple[Array, Array]:
+    """x: (n, c, h, w), weight: (o, c/groups, kh, kw), bias: (o,) -> maxima and places (n, o, oh // 2, ow // 2)."""
+    n, _, h, w = x.shape
+    o, _, kh, kw = weight.shape
+    size = out_size((h, w), (kh, kw), stride, padding, dilation)
+    geo, steps = geometry(x.shape, weight.shape, size, stride, padding, dilation, groups, x.itemsize)
+    height, width = size[0] // 2, size[1] // 2
+    out, place = empty_images(n, o, height, width, x.dtype), empty_images(n, o, height, width, np.dtype(np.int8))
+    packed, packed_bias = pack_weight(weight, bias, geo)
+    bands = 1
+    while n * bands < 8 and height // (2 * bands) * size[1] >= PIXELS // 2:
+        bands *= 2
+    while size[0] * size[1] * o * x.itemsize > bands * LARGEST and bands < height:
+        bands *= 2
+    bands = min(bands, height)
+    _forward_band(
+        n * bands, channels_last(x, padding), steps, packed, packed_bias, channels_last(out), channels_last(place), geo,
+        height, bands,
+    )  # fmt: skip
+    return out, place
+
+
+def conv2d_relu(x: Array, weight: Array, bias: Array, **geometry: Any) -> Array:
+    """x: (n, c, h, w), weight: (o, c/groups, kh, kw), bias: (o,) -> (n, o, oh, ow)."""
+    return conv.conv2d_bias(x, weight, bias, **geometry, relu=True)
+
+
+# --------------------------------------------------------------- backward
+
+
+@jit
+def _put(g: Floats, place: Bytes, u: Floats, source: int, a: int, right: int, below: int, o: int) -> None:
+    """One window's cotangent, to the four pixels of u from `a` on."""
+    size = u.itemsize
+    step = VECTOR_BYTES // size
+    whole = o // step * step
+    for k in range(0, whole, step):
+        at = u.ctypes.data + (a + k) * size
+        spread_vector(
+            u, g.ctypes.data + (source + k) * size, place.ctypes.data + source + k, at, at + right * size,
+            at + below * size, at + (below + right) * size,
+        )  # fmt: skip
+    zero = u.dtype.type(0)
+    for k in range(whole, o):
+        v, tap = g[source + k], place[source + k]
+        u[a + k] = v if tap == 0 else zero
+        u[a + right + k] = v if tap == 1 else zero
+        u[a + below + k] = v if tap == 2 else zero
+        u[a + below + right + k] = v if tap == 3 else zero
+
+
+@jit
+def _spread(g: Floats, place: Bytes, u: Floats, image: int, at: int, oh: int, ow: int, o: int) -> None:
+    """One image's cotangent, from the windows to the places of their maxima, into u from `at` on."""
+    height, width = oh // 2, ow // 2
+    for y in range(height):
+        for x in range(width):
+            source = ((image * height + y) * width + x) * o
+            _put(g, place, u, source, at + (2 * y * ow + 2 * x) * o, o, ow * o, o)
+        for row in range(2 * y, 2 * y + 2):
+            u[at + (row * ow + 2 * width) * o : at + (row + 1) * ow * o] = 0
+    u[at + 2 * height * ow * o : at + oh * ow * o] = 0
+
+
+@jit
+def _mask(g: Floats, y: Floats, u: Floats, start: int, count: int) -> None:
+    """g where y is positive, else 0, as `relu_grad`."""
+    zero = u.dtype.type(0)
+    for i in range(count):
+        v = g[start + i]
+        u[i] = zero if y[start + i] <= zero else v
+
+
+@jit
+def _add_rows(u: Floats, count: int, sums: Floats, at: int, o: int) -> None:
+    """Add `count` rows of u, one after the other, to sums[at:at + o]."""
+    size = u.itemsize
+    step = VECTOR_BYTES // size
+    whole = o // step * step
+    for k in range(0, whole, step):
+        sum_vectors(u, u.ctypes.data + k * size, o * size, count, sums.ctypes.data + (at + k) * size)
+    for k in range(whole, o):
+        for m in range(count):
+            sums[at + k] += u[m * o + k]
+
+
+@kernel
+def _backward_images(
+    g: Floats, y: Floats, place: Bytes, x: Floats, steps: Ints, w: Floats, zeros: Floats, steps_in: Ints,
+    partial: Floats, sums: Floats, dx: Floats, geo: Ints, geo_in: Ints, n: int, oh: int, left: int, above: int,
+    chunk: int, spans: int, task: int,
+) -> None:  # fmt: skip
+    """Bias, weight and input gradient of some images, `chunk` at once. dx is empty if it is not wanted.
+
+    geo is of the convolution, geo_in of that of the padded cotangent with the flipped weight.
+    """
+    per_image, ow, o = geo[1], geo[2], geo[7]
+    first, last = n * task // spans, n * (task + 1) // spans
+    u = np.empty(chunk * per_image * o, g.dtype)
+    rows = np.empty(conv.SPAN + ROWS, np.int64)
+    edge, zero = np.zeros(conv.SPAN * geo[11], g.dtype), np.zeros(geo[11], g.dtype)
+    sums[task * o : (task + 1) * o] = 0
+    height, row, inputs = geo_in[15], geo_in[16], geo_in[1]
+    wanted = dx.size > 0
+    padded = np.empty(chunk * height * row * o if wanted else 0, g.dtype)
+    rows_in = np.empty((chunk * inputs + ROWS - 1) // ROWS * ROWS if wanted else 0, np.int64)
+    limits = np.empty(2 * (rows_in.size // ROWS), np.int64)
+    corner = np.zeros(ROWS * geo_in[11], g.dtype)
+    if wanted:
+        find_inputs(rows_in, limits, chunk * inputs, -above, oh, geo_in[14] * geo_in[10], geo_in)
+    for image in range(first, last, chunk):
+        some = min(chunk, last - image)
+        count = some * per_image
+        if place.size:
+            for i in range(some):
+                _spread(g, place, u, image + i, i * per_image * o, oh, ow, o)
+        else:
+            _mask(g, y, u, image * per_image * o, count * o)
+        _add_rows(u, count, sums, task * o, o)
+        start = image * per_image
+        weight_sums(
+            x, steps, u, partial, rows, edge, zero, task, 0, steps.size // ROWS, start, start + count, start,
+            image == first, geo,
+        )  # fmt: skip
+        if wanted:
+            for i in range(some):
+                pad_cotangent(u, padded, i * height * row * o, i, -above, height, row, oh, ow, left, o)
+            multiply(
+                padded, steps_in, w, zeros, dx, rows_in, limits, corner, image * inputs, (image + some) * inputs, geo_in
+            )  # fmt: skip
+
+
+def _backward(
+    g: Array, y: Array, place: Array, x: Array, weight: Array, need_x: bool, padding: Pair, dilation: Pair,
+    groups: int, size: Pair,
+) -> tuple[Array, ...]:  # fmt: skip
+    """Weight, bias and, if needed, input gradient for a stride of 1; y or `place` is empty."""
+    n, c, h, w = x.shape
+    o, (kh, kw) = len(weight), weight.shape[2:]
+    dtype, item = x.dtype, x.itemsize
+    oh, ow = size
+    geo, steps = geometry(x.shape, weight.shape, size, (1, 1), padding, dilation, groups, item)
+    nr = tile_width(item)
+    width = -(-(o // groups) // nr) * nr
+    spans = max(1, min(n, 16 if n >= 128 else 8, n * oh * ow // 64))
+    chunk = max(1, min(-(-n // spans), -(-PIXELS // (oh * ow))))
+    partial, sums = np.empty(spans * groups * steps.size * width, dtype), np.empty((spans, o), dtype)
+    above, left = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
+    if need_x:
+        extent, row = dilation[0] * (kh - 1), w + dilation[1] * (kw - 1)
+        geo_in, steps_in = geometry(
+            (n, o, h + extent, row), (c, o // groups, kh, kw), (h, w), (1, 1), (0, 0), dilation, groups, item
+        )
+        packed, zeros = pack_flipped(weight, groups)
+        dx = empty_images(n, c, h, w, dtype)
+    else:
+        geo_in, steps_in, packed = geo, steps, np.empty(0, dtype)
+        zeros, dx = packed, packed.reshape(0, 1, 1, 1)
+    _backward_images(
+        spans, channels_last(g), channels_last(y), channels_last(place), channels_last(x, padding), steps, packed,
+        zeros, steps_in, partial, sums, channels_last(dx), geo, geo_in, n, oh, left, above, chunk, spans,
+    )  # fmt: skip
+    dweight = reduce_weight(partial, weight.shape, spans, width, steps.size, groups, geo)
+    bias = sums.sum(axis=0)
+    return (dweight, bias, dx) if need_x else (dweight, bias)
+
+
+def _separately(
+    u: Array, x: Array, weight: Array, need_x: bool, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> tuple[Array, ...]:
+    """The same by the kernels of each gradient."""
+    shape: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    dweight = conv.conv2d_weight_grad(u, x, kernel_size=weight.shape[2:], **shape)
+    bias = u.sum(axis=(0, 2, 3))
+    if not need_x:
+        return dweight, bias
+    return dweight, bias, conv2d_input_grad(u, weight, input_size=x.shape[2:], **shape)
+
+
+def _small(size: Pair, n: int, o: int, itemsize: int, stride: Pair) -> bool:
+    """Whether images are small, and many enough to be shared among the threads."""
+    return stride == (1, 1) and n >= 4 and size[0] * size[1] * o * itemsize <= LARGEST
+
+
+def conv2d_relu_grad(
+    gy: Array, y: Array, x: Array, weight: Array, *, need_x: bool, stride: Pair, padding: Pair, dilation: Pair,
+    groups: int,
+) -> tuple[Array, ...]:  # fmt: skip
+    """gy, y: (n, o, oh, ow), x: (n, c, h, w), weight: (o, c/groups, kh, kw) -> cotangents of weight, bias, and x."""
+    size = gy.shape[2:]
+    if _small(size, len(x), len(weight), x.itemsize, stride):
+        none = np.empty((0, 1, 1, 1), np.int8)
+        return _backward(gy, y, none, x, weight, need_x, padding, dilation, groups, size)
+    return _separately(pointwise.relu_grad(gy, y), x, weight, need_x, stride, padding, dilation, groups)
+
+
+@kernel
+def _spread_image(g: Floats, place: Bytes, u: Floats, oh: int, ow: int, o: int, image: int) -> None:
+    _spread(g, place, u, image, image * oh * ow * o, oh, ow, o)
+
+
+def conv2d_relu_max_pool2d_grad(
+    gy: Array, place: Array, x: Array, weight: Array, *, need_x: bool, window: Pair, stride: Pair, padding: Pair,
+    dilation: Pair, groups: int,
+) -> tuple[Array, ...]:  # fmt: skip
+    """gy, place: (n, o, oh // 2, ow // 2), x, weight as in `conv2d_relu_grad`."""
+    n, o = gy.shape[:2]
+    size = out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    if _small(size, n, o, x.itemsize, stride):
+        none = np.empty((0, 1, 1, 1), x.dtype)
+        return _backward(gy, none, place, x, weight, need_x, padding, dilation, groups, size)
+    u = empty_images(n, o, *size, x.dtype)
+    _spread_image(n, channels_last(gy), channels_last(place), channels_last(u), *size, o)
+    return _separately(u, x, weight, need_x, stride, padding, dilation, groups)

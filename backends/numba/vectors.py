@@ -1,0 +1,124 @@
+"""Straight-line vector code for short rows of channels, in LLVM's own language.
+
+The loop vectoriser makes its loops longer than a pixel's 32 channels and leaves those to a scalar rest, and it cannot
+know several places in one array apart. Here each function is one vector of `lanes(itemsize)` elements; addresses are
+int64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from .compile import intrinsic
+from .tile import VECTOR_BYTES
+
+_BYTE, _WORD = ir.IntType(8), ir.IntType(64)
+
+
+def lanes(itemsize: int) -> int:
+    """Elements of one vector."""
+    return VECTOR_BYTES // itemsize
+
+
+class _Code:
+    """What the functions below are written with: loads, stores and constants of one dtype's vectors."""
+
+    def __init__(self, context: Any, builder: Any, dtype: Any) -> None:
+        self.builder = builder
+        self.size = dtype.bitwidth // 8
+        self.lanes = lanes(self.size)
+        self.floats = ir.VectorType(context.get_value_type(dtype), self.lanes)
+        self.bytes = ir.VectorType(_BYTE, self.lanes)
+        self.zero = ir.Constant(self.floats, [0.0] * self.lanes)
+
+    def load(self, address: Any, kind: Any = None) -> Any:
+        kind = kind or self.floats
+        value = self.builder.load(self.builder.inttoptr(address, kind.as_pointer()))
+        value.align = 1 if kind is self.bytes else self.size
+        return value
+
+    def store(self, value: Any, address: Any) -> None:
+        stored = self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()))
+        stored.align = 1 if value.type == self.bytes else self.size
+
+    def tap(self, n: int) -> Any:
+        return ir.Constant(self.bytes, [n % 256] * self.lanes)
+
+    def beats(self, x: Any, y: Any) -> Any:
+        """x ≥ y, or x is NaN."""
+        builder = self.builder
+        return builder.or_(builder.fcmp_ordered(">=", x, y), builder.fcmp_unordered("uno", x, x))
+
+
+def _signature(like: Any, arguments: tuple[Any, ...], generate: Callable[..., None]) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        generate(_Code(context, builder, like.dtype), *args[1:])
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * len(arguments)), codegen
+
+
+@intrinsic
+def spread_vector(typingctx: Any, like: Any, g: Any, place: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """g to that of the four addresses which `place` (int8) names, 0 to the others; to none of them for −1."""
+
+    def generate(code: _Code, g: Any, place: Any, *targets: Any) -> None:
+        value, where = code.load(g), code.load(place, code.bytes)
+        for n, target in enumerate(targets):
+            here = code.builder.icmp_signed("==", where, code.tap(n))
+            code.store(code.builder.select(here, value, code.zero), target)
+
+    return _signature(like, (g, place, a, b, c, d), generate)
+
+
+@intrinsic
+def top_vector(typingctx: Any, like: Any, a: Any, b: Any, c: Any, d: Any, out: Any, place: Any) -> Any:
+    """The largest of the vectors at four addresses and 0, and its place; −1 where none is positive.
+
+    The first of equal ones and the first NaN win.
+    """
+
+    def generate(code: _Code, a: Any, b: Any, c: Any, d: Any, out: Any, place: Any) -> None:
+        select = code.builder.select
+        p, q, r, s = (code.load(address) for address in (a, b, c, d))
+        left, lower_left = code.beats(p, q), code.beats(r, s)
+        u, i = select(left, p, q), select(left, code.tap(0), code.tap(1))
+        v, j = select(lower_left, r, s), select(lower_left, code.tap(2), code.tap(3))
+        upper = code.beats(u, v)
+        top, tap = select(upper, u, v), select(upper, i, j)
+        flat = code.builder.fcmp_ordered("<=", top, code.zero)
+        code.store(select(flat, code.zero, top), out)
+        code.store(select(flat, code.tap(-1), tap), place)
+
+    return _signature(like, (a, b, c, d, out, place), generate)
+
+
+@intrinsic
+def sum_vectors(typingctx: Any, like: Any, x: Any, step: Any, count: Any, total: Any) -> Any:
+    """Add the vectors at x, x + step, … (bytes), `count` of them, one after the other, to the one at `total`."""
+
+    def generate(code: _Code, x: Any, step: Any, count: Any, total: Any) -> None:
+        builder = code.builder
+        first = code.load(total)
+        entry = builder.block
+        loop, done = builder.append_basic_block("sum.loop"), builder.append_basic_block("sum.done")
+        builder.cbranch(builder.icmp_signed(">", count, ir.Constant(_WORD, 0)), loop, done)
+        builder.position_at_end(loop)
+        k, at, partial = builder.phi(_WORD), builder.phi(_WORD), builder.phi(code.floats)
+        following = builder.fadd(partial, code.load(at))
+        k_next, at_next = builder.add(k, ir.Constant(_WORD, 1)), builder.add(at, step)
+        for phi, start, after in ((k, ir.Constant(_WORD, 0), k_next), (at, x, at_next), (partial, first, following)):
+            phi.add_incoming(start, entry)
+            phi.add_incoming(after, loop)
+        builder.cbranch(builder.icmp_signed("<", k_next, count), loop, done)
+        builder.position_at_end(done)
+        result = builder.phi(code.floats)
+        result.add_incoming(first, entry)
+        result.add_incoming(following, loop)
+        code.store(result, total)
+
+    return _signature(like, (x, step, count, total), generate)
