@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from ..ops.arrange import roll_
@@ -56,7 +57,7 @@ def _stacking(batch: Batch, *args: Array, axis: int) -> Any:
     return batch.prim(*(batch.full(a, i) for i, a in enumerate(args)), axis=back(axis))
 
 
-for _names, _rule in {
+_RULES: dict[str, Callable[..., Any]] = {
     "astype cholesky clip det eigh identity inv one_hot pinv qr slogdet standardize standardize_grad svd svd_full "
     "tril triu": _everywhere,
     "all any logsumexp max mean min norm prod std sum var": _reduction,
@@ -64,7 +65,8 @@ for _names, _rule in {
     "argsort cumprod cumsum log_softmax log_softmax_grad logcumsumexp softmax softmax_grad": _along,
     "concatenate stack": _stacking,
     "solve": aligned,
-}.items():
+}
+for _names, _rule in _RULES.items():
     give(_rule, *_names.split())
 flip_.batch(lambda batch, x, *, axes: flip_(x, axes=tuple(map(back, axes))))
 roll_.batch(lambda batch, x, *, shifts, axes: roll_(x, shifts=shifts, axes=tuple(map(back, axes))))
