@@ -1,12 +1,19 @@
 """Random tensors: what users call as `pullback.random`.
 
-Every function takes a `generator` (the default one if None) and a `backend` (the current one if None), and takes one
-key from the generator. The same seed and the same sequence of calls give the same numbers on every backend and for
-every number of threads; the last digits of `normal` depend on the backend's logarithm and cosine.
+Every function takes a `generator` (the default one if None) and a `backend` (that of its parameters, else the current
+one), and takes one key from the generator. The same seed and the same sequence of calls give the same numbers on every
+backend and for every number of threads; where a logarithm or cosine is computed, the last digits are the library's.
+
+Parameters of the distributions (`mean`, `high`, …) are numbers, or tensors that broadcast to the shape, which then is
+theirs unless one is given. Samples are differentiable with respect to them wherever PyTorch's `rsample` is: `uniform`,
+`normal`, `truncated_normal`, `exponential`, `laplace` and `gumbel` transform fixed random numbers (the
+reparameterisation trick). Draws of bools and integers are not differentiable. The dtype is float32, or that of the
+parameters.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -14,22 +21,31 @@ from typing import Any
 import numpy as np
 
 from ..backends import Backend, get_backend
-from .dtypes import as_dtype
-from .ops.elementwise import less
+from .dtypes import DEFAULT_FLOAT, as_dtype, promote
+from .ops.creation import every_value
+from .ops.elementwise import clip, less, maximum, minimum
+from .ops.extrema import argmax
+from .ops.index import take
 from .ops.random import Generator, default_generator, manual_seed, next_key, philox_bits
 from .ops.random import bernoulli as bernoulli_op
 from .ops.random import integers as integers_op
 from .ops.random import normal as normal_op
 from .ops.random import uniform as uniform_op
+from .ops.shape import broadcast_to, moveaxis, one_axis
 from .ops.sorting import argsort_
+from .ops.special import erfinv
+from .ops.unary import abs as absolute
+from .ops.unary import erf, log, log1p, sign
 from .tensor import Tensor
 
 __all__ = [
-    "Generator", "bernoulli", "default_generator", "manual_seed", "normal", "permutation", "randint", "uniform",
+    "Generator", "bernoulli", "categorical", "default_generator", "exponential", "gumbel", "laplace", "manual_seed",
+    "normal", "permutation", "randint", "truncated_normal", "uniform",
 ]  # fmt: skip
 
 Shape = int | Sequence[int]
 BackendLike = str | Backend | None
+Real = Any  # a number or a Tensor
 
 
 def _shape(shape: Shape) -> tuple[int, ...]:
@@ -46,17 +62,74 @@ def _key(generator: Generator | None, backend: BackendLike) -> Tensor:
     return key if isinstance(key, Tensor) else Tensor(key, backend=chosen)
 
 
-def _drawn_as(dtype: Any) -> tuple[str, str]:
-    """The dtype asked for, and the one in which the numbers are drawn."""
-    name = as_dtype(dtype).name
-    if not name.startswith("float"):
-        raise TypeError(f"real random numbers need a floating dtype, not {name}; see randint")
-    return name, "float64" if name == "float64" else "float32"
+class _Draw:
+    """One draw: its shape, the dtype asked for and the one it is computed in, and the key."""
+
+    def __init__(
+        self, op: str, shape: Shape | None, generator: Generator | None, dtype: Any, backend: BackendLike, **given: Real
+    ) -> None:
+        for name, value in given.items():
+            if isinstance(value, np.ndarray):
+                given[name] = Tensor(value, backend=backend)
+        self.parameters = given
+        tensors = [value for value in given.values() if isinstance(value, Tensor)]
+        if dtype is None:
+            floating = [t.dtype for t in tensors if t.dtype.kind == "f"]
+            dtype = promote(floating) if floating else DEFAULT_FLOAT
+        self.dtype = as_dtype(dtype).name
+        if not self.dtype.startswith("float"):
+            raise TypeError(f"random.{op}: real numbers need a floating dtype, not {self.dtype}; see randint")
+        self.kind = "float64" if self.dtype == "float64" else "float32"
+        common = np.broadcast_shapes(*(t.shape for t in tensors))
+        self.shape = common if shape is None else _shape(shape)
+        try:
+            fits = np.broadcast_shapes(common, self.shape) == self.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(f"random.{op}: parameters of shape {common} do not broadcast to the shape {self.shape}")
+        self.key = _key(generator, tensors[0].backend if tensors and backend is None else backend)
+
+    def uniform(self) -> Tensor:
+        """Uniform numbers in [0, 1)."""
+        drawn: Tensor = uniform_op(self.key, shape=self.shape, dtype=self.kind)
+        return drawn
+
+    def exponential(self, least: float = 0.0) -> Tensor:
+        """Standard exponential numbers, −log(1 − u), of uniforms that are `least` at least."""
+        u = self.uniform()
+        positive: Tensor = -log1p(-(maximum(u, least) if least else u))
+        return positive
+
+    @property
+    def half_step(self) -> float:
+        """Half the distance of two neighbouring uniforms: stands in for a 0 whose logarithm is taken."""
+        return 2.0**-54 if self.kind == "float64" else 2.0**-25
+
+    def moved(self, standard: Tensor, loc: Real, scale: Real) -> Tensor:
+        """loc + scale·standard, in the dtype asked for."""
+        if not (type(scale) in (int, float) and scale == 1):
+            standard = standard * scale
+        if not (type(loc) in (int, float) and loc == 0):
+            standard = standard + loc
+        return standard.astype(self.dtype)
+
+    def positive(self, op: str, *names: str, zero: bool = False) -> None:
+        """Refuse parameters that are negative (or zero)."""
+        for name in names:
+            value = self.parameters[name]
+            values = every_value(value) if isinstance(value, Tensor) else np.asarray(value)
+            if not (values >= 0 if zero else values > 0).all():
+                what = f", not {value}" if not isinstance(value, Tensor) else ""
+                raise ValueError(f"random.{op}: {name} must {'not be negative' if zero else 'be positive'}{what}")
+
+
+# ------------------------------------------------------------------ real numbers
 
 
 def uniform(
-    shape: Shape = (), low: float = 0.0, high: float = 1.0, *, generator: Generator | None = None,
-    dtype: Any = "float32", backend: BackendLike = None,
+    shape: Shape | None = None, low: Real = 0.0, high: Real = 1.0, *, generator: Generator | None = None,
+    dtype: Any = None, backend: BackendLike = None,
 ) -> Tensor:  # fmt: skip
     """Uniform numbers in [low, high).
 
@@ -64,25 +137,84 @@ def uniform(
     >>> pb.random.uniform(2, generator=pb.Generator(1)).shape
     (2,)
     """
-    name, drawn = _drawn_as(dtype)
-    u: Tensor = uniform_op(_key(generator, backend), shape=_shape(shape), dtype=drawn)
-    if (low, high) != (0.0, 1.0):
-        u = u * (high - low) + low
-    return u.astype(name)
+    draw = _Draw("uniform", shape, generator, dtype, backend, low=low, high=high)
+    return draw.moved(draw.uniform(), low, high - low)
 
 
 def normal(
-    shape: Shape = (), mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None,
-    dtype: Any = "float32", backend: BackendLike = None,
+    shape: Shape | None = None, mean: Real = 0.0, std: Real = 1.0, *, generator: Generator | None = None,
+    dtype: Any = None, backend: BackendLike = None,
 ) -> Tensor:  # fmt: skip
-    """Normal numbers with the given mean and standard deviation."""
-    if std < 0:
-        raise ValueError(f"std must not be negative, not {std}")
-    name, drawn = _drawn_as(dtype)
-    z: Tensor = normal_op(_key(generator, backend), shape=_shape(shape), dtype=drawn)
-    if (mean, std) != (0.0, 1.0):
-        z = z * std + mean
-    return z.astype(name)
+    """Normal numbers with the given mean and standard deviation: mean + std·z.
+
+    >>> import pullback as pb
+    >>> mean, std = pb.tensor([0.0, 1.0]), pb.tensor([1.0, 2.0])
+    >>> pb.grad(lambda s: pb.random.normal(mean=mean, std=s).sum())(std).shape  # the fixed z
+    (2,)
+    """
+    draw = _Draw("normal", shape, generator, dtype, backend, mean=mean, std=std)
+    draw.positive("normal", "std", zero=True)
+    z: Tensor = normal_op(draw.key, shape=draw.shape, dtype=draw.kind)
+    return draw.moved(z, mean, std)
+
+
+def truncated_normal(
+    shape: Shape | None = None, mean: Real = 0.0, std: Real = 1.0, low: Real = -2.0, high: Real = 2.0, *,
+    generator: Generator | None = None, dtype: Any = None, backend: BackendLike = None,
+) -> Tensor:  # fmt: skip
+    """Normal numbers given that they lie in [low, high]: the inverse of the distribution function, of uniform numbers.
+
+    mean + std·√2·erf⁻¹(v) with v uniform between the erf of both bounds. The arguments are those of
+    `torch.nn.init.trunc_normal_`: low and high are bounds of the result. Bounds many standard deviations to one side of
+    the mean leave few different numbers.
+    """
+    draw = _Draw("truncated_normal", shape, generator, dtype, backend, mean=mean, std=std, low=low, high=high)
+    draw.positive("truncated_normal", "std")
+    below, above = (erf(_real((bound - mean) / (std * math.sqrt(2.0)), draw)) for bound in (low, high))
+    edge = 1.0 - 2 * draw.half_step
+    v = clip(draw.uniform() * (above - below) + below, -edge, edge)
+    drawn = draw.moved(erfinv(v) * math.sqrt(2.0), mean, std)
+    inside: Tensor = minimum(maximum(drawn, low), high)
+    return inside.astype(draw.dtype)
+
+
+def _real(value: Real, draw: _Draw) -> Tensor:
+    return value if isinstance(value, Tensor) else Tensor(value, draw.kind, backend=draw.key.backend)
+
+
+def exponential(
+    shape: Shape | None = None, rate: Real = 1.0, *, generator: Generator | None = None, dtype: Any = None,
+    backend: BackendLike = None,
+) -> Tensor:  # fmt: skip
+    """Exponential numbers with density rate·exp(−rate·x): −log(1 − u)/rate."""
+    draw = _Draw("exponential", shape, generator, dtype, backend, rate=rate)
+    draw.positive("exponential", "rate")
+    return draw.moved(draw.exponential(), 0, 1.0 / rate)
+
+
+def laplace(
+    shape: Shape | None = None, loc: Real = 0.0, scale: Real = 1.0, *, generator: Generator | None = None,
+    dtype: Any = None, backend: BackendLike = None,
+) -> Tensor:  # fmt: skip
+    """Laplace numbers with density exp(−|x − loc|/scale)/(2·scale): loc − scale·sign(v)·log(1 − 2|v|), v in ±½."""
+    draw = _Draw("laplace", shape, generator, dtype, backend, loc=loc, scale=scale)
+    draw.positive("laplace", "scale")
+    v = draw.uniform() - 0.5
+    inside = minimum(absolute(v), 0.5 - draw.half_step)
+    return draw.moved(-sign(v) * log1p(-2.0 * inside), loc, scale)
+
+
+def gumbel(
+    shape: Shape | None = None, loc: Real = 0.0, scale: Real = 1.0, *, generator: Generator | None = None,
+    dtype: Any = None, backend: BackendLike = None,
+) -> Tensor:  # fmt: skip
+    """Gumbel numbers, loc − scale·log(e) with e standard exponential: the noise whose argmax is a categorical draw."""
+    draw = _Draw("gumbel", shape, generator, dtype, backend, loc=loc, scale=scale)
+    draw.positive("gumbel", "scale")
+    return draw.moved(-log(draw.exponential(draw.half_step)), loc, scale)
+
+
+# ------------------------------------------------------------------ bools and integers
 
 
 def bernoulli(
@@ -114,8 +246,54 @@ def randint(
     return drawn.astype(dtype)
 
 
-def permutation(n: int, *, generator: Generator | None = None, backend: BackendLike = None) -> Tensor:
-    """The numbers 0 … n − 1 in random order, int64: the order of n random 64-bit words."""
-    words = philox_bits(_key(generator, backend), shape=(2, operator.index(n))).astype("uint64")
+def permutation(
+    x: Any, axis: int = 0, *, generator: Generator | None = None, backend: BackendLike = None
+) -> Tensor:  # fmt: skip
+    """The numbers 0 … x − 1 in random order, int64; or a tensor's slices along an axis in random order.
+
+    They are put in the order of as many random 64-bit words.
+
+    >>> import pullback as pb
+    >>> sorted(pb.random.permutation(4).tolist())
+    [0, 1, 2, 3]
+    """
+    if isinstance(x, np.ndarray):
+        x = Tensor(x, backend=backend)
+    tensor = isinstance(x, Tensor) and x.ndim > 0
+    n = x.shape[one_axis(axis, x.ndim, "permutation")] if tensor else operator.index(x)
+    if n < 0:
+        raise ValueError(f"random.permutation: a length is wanted, not {n}")
+    words = philox_bits(_key(generator, x.backend if tensor else backend), shape=(2, n)).astype("uint64")
     order: Tensor = argsort_((words[0] << 32) | words[1], axis=0, descending=False)
-    return order
+    return take(x, order, axis=axis) if tensor else order
+
+
+def categorical(
+    logits: Any, shape: Shape | None = None, *, axis: int = -1, generator: Generator | None = None,
+    backend: BackendLike = None,
+) -> Tensor:  # fmt: skip
+    """Class indices with probabilities softmax(logits) along an axis, int64; pass log p for probabilities p.
+
+    logits: (…, classes, …). `shape` is that of the result; it must end with the logits' shape without the classes,
+    which is its default. Drawn as the argmax of logits + Gumbel noise in float64, so that a backend's last digits do not
+    change a draw. A class with logit −∞ is never drawn.
+
+    >>> import pullback as pb
+    >>> pb.random.categorical(pb.log(pb.tensor([0.0, 1.0, 0.0])), (3,)).tolist()
+    [1, 1, 1]
+
+    Raises
+    ------
+    ValueError : there are no classes, or the shape does not end as it should.
+    """
+    scores = logits if isinstance(logits, Tensor) else Tensor(logits, backend=backend)
+    scores = moveaxis(scores.detach(), one_axis(axis, scores.ndim, "categorical"), -1)
+    *batch, classes = scores.shape
+    size = tuple(batch) if shape is None else _shape(shape)
+    if not classes:
+        raise ValueError("random.categorical: there are no classes to draw from")
+    if len(size) < len(batch) or size[len(size) - len(batch) :] != tuple(batch):
+        raise ValueError(f"random.categorical: the shape {size} must end with {tuple(batch)}, that of the logits")
+    noise = gumbel((*size, classes), generator=generator, dtype="float64", backend=scores.backend)
+    best: Tensor = argmax(broadcast_to(scores.astype("float64"), noise.shape) + noise, axis=-1)
+    return best
