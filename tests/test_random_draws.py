@@ -104,7 +104,7 @@ def test_gradients_through_samples(name: str, backend: str) -> None:
     }.items(),
 )  # fmt: skip
 def test_gradients_are_those_of_rsample(name: str, make) -> None:
-    """For a location and a scale the gradient of a sample is a function of the sample alone: compare it with torch's."""
+    """For a location and a scale the gradient of a sample is a function of the sample alone, as in torch."""
     torch = pytest.importorskip("torch")
     a, b = np.array([0.5, -1.0]), np.array([2.0, 0.5])
     ta, tb = torch.tensor(a, requires_grad=True), torch.tensor(b, requires_grad=True)
