@@ -1,7 +1,7 @@
 """Neural network layers, losses and initialisers, in PyTorch's names."""
 
 from ..autograd.tensor import Parameter
-from . import functional, init
+from . import functional, init, utils
 from .buffer import Buffer
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList
 from .functional_call import functional_call

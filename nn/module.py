@@ -12,7 +12,7 @@ from .buffer import Buffer
 from .hooks import Hooks, RemovableHandle
 from .state import Incompatible, load_state, read_state
 
-_INTERNAL = frozenset({"_hooks"})
+_INTERNAL = frozenset({"_hooks", "_normed"})
 
 
 class Module:

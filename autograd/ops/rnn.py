@@ -18,8 +18,11 @@ from typing import Any
 
 from ..primitive import primitive
 from .activation import _sigmoid
-from .creation import asarray
+from .creation import asarray, full_like_
+from .linalg import matmul, mT
 from .recurrence import Order, biases, check, derivative, earlier, parts, products, times, total, weight_sum
+from .shape import concatenate_, reshape_
+from .slicing import pad_
 
 __all__ = ["gru", "lstm", "rnn"]
 
@@ -114,8 +117,8 @@ lstm_grad.vjp(_lstm_grad_rule)
 
 
 def lstm(
-    x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, *, lengths: Any = None,
-    reverse: bool = False,
+    x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, *, w_hr: Any = None,
+    lengths: Any = None, reverse: bool = False,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """Long short-term memory over a sequence (Hochreiter & Schmidhuber 1997; Gers et al. 2000 for the forget gate).
 
@@ -126,6 +129,7 @@ def lstm(
     ----------
     x : (t, n, features). h0, c0 : (n, e), the states before the first step.
     w_ih : (4e, features), w_hh : (4e, e), b_ih, b_hh : (4e,) or None. Rows are in the order i, f, g, o.
+    w_hr : (p, e) or None: h = w_hr·(o·tanh(c)) instead (Sak et al. 2014). Then h0 and every h are (…, p), w_hh (4e, p).
     lengths : (n,) integers, the steps of each sample; None if all have t. What comes after its end is zeros in y, and
         does not enter into the last states.
     reverse : read each sample from its last step to its first.
@@ -140,8 +144,32 @@ def lstm(
     """
     x, w_hh = asarray(x), asarray(w_hh)
     order = Order(x.shape, lengths, reverse)
-    y, c, _ = lstm_(order.read(x), h0, c0, w_ih, w_hh, *biases(w_hh, w_hh.shape[0], b_ih, b_hh))
+    bias = biases(w_hh, w_hh.shape[0], b_ih, b_hh)
+    if w_hr is not None:
+        return _projected(order, x, h0, c0, w_ih, w_hh, bias, w_hr)
+    y, c, _ = lstm_(order.read(x), h0, c0, w_ih, w_hh, *bias)
     return order.written(y), order.last(y), order.last(c)
+
+
+def _projected(
+    order: Order, x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, bias: tuple[Any, Any], w_hr: Any
+) -> tuple[Any, Any, Any]:
+    """`lstm` whose states are projected, by the op without: U·(R·h) is (U·R)·h, with R = w_hr.
+
+    The first step alone starts from a state that was not made by R; its U·h0 comes in with the input of that step.
+    """
+    t, n = x.shape[0], x.shape[1]
+    if w_hr.ndim != 2 or w_hh.shape[1] != w_hr.shape[0] or tuple(h0.shape) != (n, w_hr.shape[0]):
+        raise ValueError(
+            f"lstm: w_hr (p, e) needs w_hh (4e, p) and h0 ({n}, p), not {tuple(w_hr.shape)}, {tuple(w_hh.shape)} and "
+            f"{tuple(h0.shape)}"
+        )
+    first = pad_(reshape_(h0, shape=(1, *h0.shape)), widths=((0, t - 1), (0, 0), (0, 0)), value=0.0)
+    steps = concatenate_(order.read(x), first, axis=2)
+    none = full_like_(c0, value=0.0, dtype=None, shape=None)
+    y, c, _ = lstm_(steps, none, c0, concatenate_(w_ih, w_hh, axis=1), matmul(w_hh, w_hr), *bias)
+    projected = matmul(y, mT(w_hr))
+    return order.written(projected), order.last(projected), order.last(c)
 
 
 # ---------------------------------------------------------------- GRU

@@ -23,6 +23,8 @@ class MultiheadAttention(Module):
     embed_dim : features of the queries and the output. num_heads : divides embed_dim.
     dropout : probability of dropping a weight, in training.
     bias : whether the linear maps have biases.
+    add_bias_kv : whether there is one more key and value that is trained, bias_k and bias_v, for all queries to see.
+    add_zero_attn : whether there is one more key and value of zeros.
     kdim, vdim : features of keys and values; embed_dim for None.
     batch_first : sequences are (n, t, features) and not (t, n, features).
 
@@ -30,12 +32,13 @@ class MultiheadAttention(Module):
     ----------
     in_proj_weight : (3·embed_dim, embed_dim), the maps of queries, keys and values, one below the other. With
         another kdim or vdim there are q_proj_weight, k_proj_weight and v_proj_weight instead.
-    in_proj_bias : (3·embed_dim,) or None. out_proj : the last linear layer.
+    in_proj_bias : (3·embed_dim,) or None. bias_k, bias_v : (1, 1, embed_dim) or None. out_proj : the last linear layer.
     """
 
     def __init__(
-        self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True, kdim: int | None = None,
-        vdim: int | None = None, batch_first: bool = False, *, dtype: Any = None, backend: Any = None,
+        self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True, add_bias_kv: bool = False,
+        add_zero_attn: bool = False, kdim: int | None = None, vdim: int | None = None, batch_first: bool = False, *,
+        dtype: Any = None, backend: Any = None,
     ) -> None:  # fmt: skip
         self.embed_dim = whole("MultiheadAttention", "embed_dim", embed_dim)
         self.num_heads = whole("MultiheadAttention", "num_heads", num_heads)
@@ -54,6 +57,9 @@ class MultiheadAttention(Module):
             self.v_proj_weight = parameter(embed_dim, self.vdim, **made)
         self.in_proj_bias = parameter(3 * embed_dim, **made) if bias else None
         self.out_proj = Linear(embed_dim, embed_dim, bias, **made)
+        self.bias_k = parameter(1, 1, embed_dim, **made) if add_bias_kv else None
+        self.bias_v = parameter(1, 1, embed_dim, **made) if add_bias_kv else None
+        self.add_zero_attn = bool(add_zero_attn)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -64,6 +70,9 @@ class MultiheadAttention(Module):
         if self.in_proj_bias is not None:
             init.zeros_(self.in_proj_bias)
             init.zeros_(self.out_proj.bias)
+        for extra in (self.bias_k, self.bias_v):
+            if extra is not None:
+                init.xavier_normal_(extra)
 
     def _projections(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, each (…, embed_dim)."""
@@ -81,6 +90,23 @@ class MultiheadAttention(Module):
         """(t, n, e), or (n, t, e) with batch_first -> (n, heads, t, e/heads)."""
         x = ops.reshape(x, (*x.shape[:2], self.num_heads, self.embed_dim // self.num_heads))
         return ops.permute(x, (0, 2, 1, 3) if self.batch_first else (1, 2, 0, 3))
+
+    def _extended(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """Keys or values with the trained one and the one of zeros behind them, where there are such."""
+        axis = 1 if self.batch_first else 0
+        shape = tuple(1 if i == axis else n for i, n in enumerate(x.shape))
+        more = [] if bias is None else [ops.broadcast_to(bias, shape)]
+        if self.add_zero_attn:
+            more.append(ops.zeros(shape, dtype=x.dtype, backend=x.backend))
+        return ops.concatenate([x, *more], axis=axis) if more else x
+
+    def _open(self, mask: Any, like: Tensor) -> Any:
+        """A mask that leaves what stands behind the keys visible."""
+        count = (self.bias_k is not None) + self.add_zero_attn
+        if mask is None or not count:
+            return mask
+        mask = ops.asarray(mask, backend=like.backend)
+        return ops.pad(mask, (*((0, 0),) * (mask.ndim - 1), (0, count)), value=False if mask.dtype.kind == "b" else 0.0)
 
     def _mask(self, attn_mask: Any, key_padding_mask: Any, like: Tensor) -> Any:
         """One mask for the scores (n, heads, t, s): bools that say what takes part, or floats to add; None without."""
@@ -138,12 +164,15 @@ class MultiheadAttention(Module):
             same = query is key and key is value
             query = ops.unsqueeze(query, axis)
             key, value = (query, query) if same else (ops.unsqueeze(key, axis), ops.unsqueeze(value, axis))
-        q, k, v = (self._heads(x) for x in self._projections(query, key, value))
+        axis = 1 if self.batch_first else 0
+        steps, keys = query.shape[axis], key.shape[axis]
+        q, k, v = self._projections(query, key, value)
+        q, k, v = (self._heads(x) for x in (q, self._extended(k, self.bias_k), self._extended(v, self.bias_v)))
         dropout = self.dropout if self.training else 0.0
-        plain = is_causal and key_padding_mask is None
+        plain = is_causal and key_padding_mask is None and k.shape[2] == keys
         if is_causal and attn_mask is None and not plain:
-            seen = ops.ones((q.shape[2], k.shape[2]), dtype="bool", backend=q.backend)
-            attn_mask = ~ops.tril(seen)
+            attn_mask = ~ops.tril(ops.ones((steps, keys), dtype="bool", backend=q.backend))
+        attn_mask, key_padding_mask = self._open(attn_mask, q), self._open(key_padding_mask, q)
         mask = None if plain else self._mask(attn_mask, key_padding_mask, q)
         weights = None
         if need_weights:

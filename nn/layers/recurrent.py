@@ -12,6 +12,7 @@ from .. import init
 from ..arguments import choice, probability, whole
 from ..module import Module
 from ..parameters import parameter
+from ..utils.rnn import PackedSequence, pad_packed_sequence, repack
 
 
 class _Recurrent(Module):
@@ -22,9 +23,13 @@ class _Recurrent(Module):
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
-        dropout: float = 0.0, bidirectional: bool = False, *, dtype: Any = None, backend: Any = None,
+        dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0, *, dtype: Any = None,
+        backend: Any = None,
     ) -> None:  # fmt: skip
         name = type(self).__name__
+        self.proj_size = whole(name, "proj_size", proj_size, 0)
+        if self.proj_size and (self.states == 1 or self.proj_size >= hidden_size):
+            raise ValueError(f"{name}: proj_size={proj_size} is for LSTM alone, and smaller than hidden_size")
         self.input_size = whole(name, "input_size", input_size)
         self.hidden_size = whole(name, "hidden_size", hidden_size)
         self.num_layers = whole(name, "num_layers", num_layers)
@@ -34,15 +39,22 @@ class _Recurrent(Module):
         self.bidirectional = bool(bidirectional)
         rows = self.gates * self.hidden_size
         for layer in range(self.num_layers):
-            features = self.input_size if layer == 0 else self.hidden_size * self._directions
+            features = self.input_size if layer == 0 else self._width * self._directions
             for suffix in self._suffixes(layer):
                 made = {"dtype": dtype, "backend": backend}
                 setattr(self, f"weight_ih_{suffix}", parameter(rows, features, **made))
-                setattr(self, f"weight_hh_{suffix}", parameter(rows, self.hidden_size, **made))
+                setattr(self, f"weight_hh_{suffix}", parameter(rows, self._width, **made))
                 if self.bias:
                     setattr(self, f"bias_ih_{suffix}", parameter(rows, **made))
                     setattr(self, f"bias_hh_{suffix}", parameter(rows, **made))
+                if self.proj_size:
+                    setattr(self, f"weight_hr_{suffix}", parameter(self.proj_size, self.hidden_size, **made))
         self.reset_parameters()
+
+    @property
+    def _width(self) -> int:
+        """Features of the state h, and of the output in one direction."""
+        return self.proj_size or self.hidden_size
 
     @property
     def _directions(self) -> int:
@@ -56,6 +68,14 @@ class _Recurrent(Module):
         kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         return [getattr(self, f"{kind}_{suffix}", None) for kind in kinds]
 
+    @property
+    def all_weights(self) -> list[list[Any]]:
+        """The parameters of each layer and direction."""
+        suffixes = [suffix for layer in range(self.num_layers) for suffix in self._suffixes(layer)]
+        kinds = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if self.bias else [])]
+        kinds += ["weight_hr"] if self.proj_size else []
+        return [[getattr(self, f"{kind}_{suffix}") for kind in kinds] for suffix in suffixes]
+
     def reset_parameters(self) -> None:
         """Draw the parameters anew from U(−1/√hidden_size, 1/√hidden_size)."""
         bound = 1 / math.sqrt(self.hidden_size)
@@ -67,36 +87,46 @@ class _Recurrent(Module):
         raise NotImplementedError
 
     def _first(self, hx: Any, batch: int, batched: bool, like: Tensor) -> list[Tensor]:
-        """The initial states, each (layers · directions, n, hidden_size); zeros for None."""
+        """The initial states, each (layers · directions, n, features); zeros for None."""
         count = self.num_layers * self._directions
-        shape = (count, batch, self.hidden_size)
+        shapes = [(count, batch, width) for width in (self._width, self.hidden_size)][: self.states]
         if hx is None:
-            zeros = ops.zeros(shape, dtype=like.dtype, backend=like.backend)
-            return [zeros] * self.states
+            return [ops.zeros(shape, dtype=like.dtype, backend=like.backend) for shape in shapes]
         given = [hx] if self.states == 1 else list(hx)
-        want = shape if batched else (count, self.hidden_size)
-        if len(given) != self.states or any(tuple(state.shape) != want for state in given):
+        want = shapes if batched else [(count, width) for _, _, width in shapes]
+        if [tuple(getattr(state, "shape", ())) for state in given] != want:
             what = " and ".join(str(getattr(state, "shape", type(state).__name__)) for state in given)
+            shown = want[0] if want[0] == want[-1] else f"{want[0]} and {want[1]}"
             raise ValueError(
-                f"{type(self).__name__}: {self.states} initial state(s) of shape {want} are wanted, not {what}"
+                f"{type(self).__name__}: {self.states} initial state(s) of shape {shown} are wanted, not {what}"
             )
         return given if batched else [ops.unsqueeze(state, 1) for state in given]
 
-    def forward(self, input: Tensor, hx: Any = None, *, lengths: Any = None) -> tuple[Tensor, Any]:
+    def _packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        """A packed sequence: padded, with its lengths, and the output packed as it was."""
+        padded, lengths = pad_packed_sequence(input)
+        if self.batch_first:
+            padded = ops.swapaxes(padded, 0, 1)
+        y, state = self.forward(padded, hx, lengths=lengths)
+        return repack(ops.swapaxes(y, 0, 1) if self.batch_first else y, input), state
+
+    def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> tuple[Any, Any]:
         """The states of the last layer at every step, and those of all layers after the last step.
 
         Parameters
         ----------
-        input : (t, n, input_size), or (n, t, input_size) with batch_first, or (t, input_size).
-        hx : the state before the first step, (layers · directions, n, hidden_size); a pair (h, c) of them for an LSTM.
-            Zeros for None.
+        input : (t, n, input_size), or (n, t, input_size) with batch_first, or (t, input_size); or a `PackedSequence`.
+        hx : the state before the first step, (layers · directions, n, hidden_size); a pair (h, c) of them for an LSTM,
+            h with proj_size features where that is set. Zeros for None.
         lengths : (n,) integers, the steps of each sample; None if all have t. The output after a sample's end is zeros.
 
         Returns
         -------
-        output : (t, n, directions · hidden_size), or with batch and time as the input has them.
+        output : (t, n, directions · hidden_size), or with batch and time as the input has them; packed if that is.
         state : of the shape of hx.
         """
+        if isinstance(input, PackedSequence):
+            return self._packed(input, hx)
         name = type(self).__name__
         if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
             order = "(n, t" if self.batch_first else "(t, n"
@@ -129,6 +159,8 @@ class _Recurrent(Module):
 
     def extra_repr(self) -> str:
         shown = [str(self.input_size), str(self.hidden_size)]
+        if self.proj_size:
+            shown.append(f"proj_size={self.proj_size}")
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
         shown += [f"{key}={getattr(self, key)}" for key, value in defaults.items() if getattr(self, key) != value]
         return ", ".join(shown)
@@ -174,13 +206,18 @@ class RNN(_Recurrent):
 class LSTM(_Recurrent):
     __doc__ = f"""Long short-term memory. Hochreiter & Schmidhuber 1997. See `pb.lstm`.
 
-    Its state is the pair (h, c). The weights have 4·hidden_size rows, in the order i, f, g, o.{_PARAMETERS}"""
+    Its state is the pair (h, c). The weights have 4·hidden_size rows, in the order i, f, g, o. With a `proj_size`
+    below hidden_size the state h is a projection, R·(o·tanh(c)), by `weight_hr_l0` and so on, (proj_size, hidden_size)
+    each. Sak et al. 2014.{_PARAMETERS}"""
 
     gates = 4
     states = 2
 
+    def _weights(self, suffix: str) -> list[Any]:
+        return [*super()._weights(suffix), getattr(self, f"weight_hr_{suffix}", None)]
+
     def _run(self, x: Tensor, first: list[Tensor], weights: list[Any], **order: Any) -> tuple[Tensor, ...]:
-        return ops.lstm(x, *first, *weights, **order)
+        return ops.lstm(x, *first, *weights[:4], w_hr=weights[4], **order)
 
 
 class GRU(_Recurrent):

@@ -138,17 +138,26 @@ class TransformerDecoderLayer(_Layer):
 
 
 class TransformerEncoder(Module):
-    """`num_layers` copies of an encoder layer one after the other, and a last `norm` if there is one."""
+    """`num_layers` copies of an encoder layer one after the other, and a last `norm` if there is one.
 
-    def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
+    `enable_nested_tensor` and `mask_check` are accepted and change nothing: padding is masked, not left out.
+    """
+
+    def __init__(
+        self, encoder_layer: Module, num_layers: int, norm: Module | None = None, enable_nested_tensor: bool = True,
+        mask_check: bool = True,
+    ) -> None:  # fmt: skip
+        self.enable_nested_tensor = enable_nested_tensor
+        self.mask_check = mask_check
         self.layers = ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
         self.num_layers = num_layers
         self.norm = norm
 
     def forward(
-        self, src: Tensor, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False
+        self, src: Tensor, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool | None = None
     ) -> Tensor:
-        """(t, n, d_model) -> the same; masks as in `MultiheadAttention`."""
+        """(t, n, d_model) -> the same; masks as in `MultiheadAttention`. `is_causal` None: as the mask says."""
+        is_causal = bool(is_causal)
         for layer in self.layers:
             src = layer(src, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=is_causal)
         return src if self.norm is None else self.norm(src)
@@ -162,34 +171,43 @@ class TransformerDecoder(Module):
         self.num_layers = num_layers
         self.norm = norm
 
-    def forward(self, tgt: Tensor, memory: Tensor, **masks: Any) -> Tensor:
+    def forward(
+        self, tgt: Tensor, memory: Tensor, tgt_mask: Any = None, memory_mask: Any = None,
+        tgt_key_padding_mask: Any = None, memory_key_padding_mask: Any = None, tgt_is_causal: bool | None = None,
+        memory_is_causal: bool = False,
+    ) -> Tensor:  # fmt: skip
         """tgt: (t, n, d_model), memory: (s, n, d_model) -> (t, n, d_model); masks as in `TransformerDecoderLayer`."""
         for layer in self.layers:
-            tgt = layer(tgt, memory, **masks)
+            tgt = layer(
+                tgt, memory, tgt_mask=tgt_mask, memory_mask=memory_mask, tgt_key_padding_mask=tgt_key_padding_mask,
+                memory_key_padding_mask=memory_key_padding_mask, tgt_is_causal=bool(tgt_is_causal),
+                memory_is_causal=memory_is_causal,
+            )  # fmt: skip
         return tgt if self.norm is None else self.norm(tgt)
 
 
 class Transformer(Module):
     """An encoder and a decoder, each with a last layer normalisation.
 
-    The parameters are those of `TransformerEncoderLayer`, and how many layers each has. Matrices are drawn by
-    `init.xavier_uniform_`.
+    The parameters are those of `TransformerEncoderLayer`, how many layers each has, and modules to use in place of the
+    encoder or the decoder. Matrices are drawn by `init.xavier_uniform_`.
     """
 
     def __init__(
         self, d_model: int = 512, nhead: int = 8, num_encoder_layers: int = 6, num_decoder_layers: int = 6,
         dim_feedforward: int = 2048, dropout: float = 0.1, activation: Activation = "relu",
-        layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True, *,
-        dtype: Any = None, backend: Any = None,
+        custom_encoder: Module | None = None, custom_decoder: Module | None = None, layer_norm_eps: float = 1e-5,
+        batch_first: bool = False, norm_first: bool = False, bias: bool = True, *, dtype: Any = None,
+        backend: Any = None,
     ) -> None:  # fmt: skip
         made = {"dtype": dtype, "backend": backend}
         args = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias)
-        self.encoder = TransformerEncoder(
+        self.encoder = custom_encoder or TransformerEncoder(
             TransformerEncoderLayer(*args, **made),
             num_encoder_layers,
             LayerNorm(d_model, layer_norm_eps, bias=bias, **made),
         )
-        self.decoder = TransformerDecoder(
+        self.decoder = custom_decoder or TransformerDecoder(
             TransformerDecoderLayer(*args, **made),
             num_decoder_layers,
             LayerNorm(d_model, layer_norm_eps, bias=bias, **made),
@@ -202,13 +220,15 @@ class Transformer(Module):
     def forward(
         self, src: Tensor, tgt: Tensor, src_mask: Any = None, tgt_mask: Any = None, memory_mask: Any = None,
         src_key_padding_mask: Any = None, tgt_key_padding_mask: Any = None, memory_key_padding_mask: Any = None,
-        src_is_causal: bool = False, tgt_is_causal: bool = False, memory_is_causal: bool = False,
+        src_is_causal: bool | None = None, tgt_is_causal: bool | None = None, memory_is_causal: bool = False,
     ) -> Tensor:  # fmt: skip
         """src: (s, n, d_model), tgt: (t, n, d_model) -> (t, n, d_model); masks as in `MultiheadAttention`."""
-        memory = self.encoder(src, src_mask, src_key_padding_mask, src_is_causal)
+        memory = self.encoder(
+            src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=bool(src_is_causal)
+        )
         return self.decoder(
             tgt, memory, tgt_mask=tgt_mask, memory_mask=memory_mask, tgt_key_padding_mask=tgt_key_padding_mask,
-            memory_key_padding_mask=memory_key_padding_mask, tgt_is_causal=tgt_is_causal,
+            memory_key_padding_mask=memory_key_padding_mask, tgt_is_causal=bool(tgt_is_causal),
             memory_is_causal=memory_is_causal,
         )  # fmt: skip
 

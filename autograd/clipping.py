@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from ..autograd import ops
-from ..autograd.state import no_grad
-from ..autograd.tensor import Tensor
+from . import ops
+from .state import no_grad
+from .tensor import Tensor
 
 
 def _with_gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
