@@ -207,6 +207,9 @@ def batch_norm(
         shape = (channels,) + (1,) * (input.ndim - 2)
         return input * ops.reshape(scale, shape=shape) + ops.reshape(bias - running_mean * scale, shape=shape)
     n = input.size // max(channels, 1)
+    if input.size == 0:  # a batch of nothing has no statistics; the result only depends on weight and bias in shape
+        shape = (channels,) + (1,) * (input.ndim - 2)
+        return input * ops.reshape(weight, shape=shape) + ops.reshape(bias, shape=shape)
     if n <= 1:
         raise ValueError(
             f"batch_norm: in training each channel needs more than one value, and an input of shape {input.shape} has "

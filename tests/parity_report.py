@@ -22,7 +22,7 @@ from parity.case import Section
 from parity.markdown import Row, details, run, summary
 
 #: Modules of `parity`, in the report's order.
-SECTIONS = ("ops", "methods", "functional")
+SECTIONS = ("ops", "methods", "functional", "modules")
 PAGE = """# Parity with PyTorch
 
 Everything public beside PyTorch {torch}, on the sample inputs that PyTorch's own tests use: values in float32 and

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..primitive import primitive
 from .activation import log_sigmoid
+from .binary import xlogy
 from .classify import class_axis, count_valid, cross_entropy_index, pick_class
 from .elementwise import less, maximum, not_equal, where
 from .reduce import mean_, sum_
 from .shape import broadcast_to_, reshape
 from .softmax import log_softmax_
-from .unary import abs, exp, log
+from .unary import abs, exp
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -147,8 +148,7 @@ def kl_div(prediction: Any, target: Any, *, log_target: bool = False, reduction:
     if log_target:
         losses = exp(y) * (y - x)
     else:
-        positive = y > 0.0
-        losses = where(positive, y * log(where(positive, y, 1.0)), 0.0) - y * x
+        losses = xlogy(y, y) - y * x
     if reduction == "batchmean":
         return _reduced(losses, "sum") / (x.shape[0] if x.ndim else 1)
     return _reduced(losses, reduction)

@@ -103,7 +103,7 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """(log v + (x − t)²/v)/2 with v = max(var, ε); plus (log 2π)/2 with `full`. Nix & Weigend 1994.
 
-    var: a number, or the input's shape, or that without its last axis, or with length 1 there. As in PyTorch the
+    var: a number, or the input's shape, or that without its last axis, or with length 1 in one axis. As in PyTorch the
     gradient passes through the bound ε as if it were not there.
 
     Raises
@@ -115,7 +115,7 @@ def gaussian_nll_loss(
     if v.ndim and v.shape != x.shape:
         if v.shape == x.shape[:-1]:
             v = reshape_(v, shape=(*v.shape, 1))
-        elif v.shape != (*x.shape[:-1], 1):
+        elif v.ndim != x.ndim or [a for a, b in zip(v.shape, x.shape, strict=True) if a != b] != [1]:
             raise ValueError(f"gaussian_nll_loss: a variance of shape {v.shape} for an input of shape {x.shape}")
     if (every_value(v) < 0.0).any():
         raise ValueError("gaussian_nll_loss: variances must not be negative")
