@@ -20,13 +20,14 @@ from pathlib import Path
 import pullback as pb
 from parity.case import Section
 from parity.markdown import Row, details, run, summary
+from parity.opinfo import LIMIT
 
 #: Modules of `parity`, in the report's order.
 SECTIONS = ("ops", "methods", "functional", "modules")
 PAGE = """# Parity with PyTorch
 
 Everything public beside PyTorch {torch}, on the sample inputs that PyTorch's own tests use: values in float32 and
-float64, gradients for random cotangents, and gradients of gradients. Made by
+float64, gradients for random cotangents, and the gradients of those with respect to inputs and cotangents. Made by
 
 ```
 {command}
@@ -34,8 +35,9 @@ float64, gradients for random cotangents, and gradients of gradients. Made by
 
 on the backend `{backend}` in {seconds:.0f} seconds. A sample counts as passed when everything compared on it agrees: to
 1e-10 in float64 and 2e-5 in float32, relative to the largest magnitude in the result. The columns say how many samples
-had each thing compared; – where there is nothing to compare (integer results, functions without a gradient, and
-gradients that PyTorch does not differentiate again).
+had each thing compared; – where there is nothing to compare (no samples of that dtype, results that are not numbers, or
+no derivative in PyTorch). Of an op with more than {limit} samples of a dtype, {limit} are compared, evenly spaced among
+them.
 
 """
 
@@ -83,7 +85,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.out:
         command = "python tests/parity_report.py " + " ".join(arguments if arguments is not None else sys.argv[1:])
         head = PAGE.format(
-            torch=torch.__version__.partition("+")[0], command=command, backend=options.backend, seconds=seconds
+            torch=torch.__version__.partition("+")[0],
+            command=command,
+            backend=options.backend,
+            seconds=seconds,
+            limit=LIMIT,
         )
         options.out.write_text(head + summary(results) + "\n\n" + "\n\n".join(pages) + "\n", encoding="utf-8")
     return int(any(row.failed for rows in results.values() for row in rows))

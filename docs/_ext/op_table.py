@@ -1,11 +1,16 @@
-"""Writes two pages from the code: the table of all ops, and the reference of the public functions, by family."""
+"""Writes two pages from the code: all ops with their rules, and the reference of the public functions, by family."""
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib
+import inspect
 import re
+import textwrap
 from collections import defaultdict
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pullback
@@ -15,15 +20,20 @@ from pullback.conformance.cases import all_primitives, families
 CODE = re.compile(r"`([^`]+)`")
 TABLE = """# All ops
 
-Made from the code: every primitive, the order of derivative to which the conformance table checks it, the number of
-its rows there, and which backends have a kernel of their own for it (all others run the generic forward). Backward ops
-are ops like any other and stand here too. What the public functions take and give is in the [reference](functions.md).
+Made from the code: every primitive with its formula, the rules that pull its cotangents back, the order of derivative
+to which the conformance table checks it in `rows` of that table, and which backends have a kernel of their own for it
+(all others run the generic forward). Backward ops are ops like any other and stand here too. What the public functions
+take and give is in the [reference](functions.md); how they compare with PyTorch's, in [parity](../../parity.md).
+
+In a rule, `g` is the cotangent of the result, and its other parameters are the op's inputs, its result `out`, the shape
+or dtype of an input, and static parameters. A rule is written with ops, so that it has a derivative itself. A joint
+rule gives the cotangents of all inputs at once.
 """
 REFERENCE = """# Functions
 
 Every function here is `pullback.<name>`; many are methods of `Tensor` too. Inputs before the `/` are tensors, or what
 can become one. In a rule, `g` is the cotangent of the result, and ∂x stands for what the input x gets of it.
-[All ops](ops.md) has them in a table, with the backends' kernels.
+[All ops](ops.md) has their rules, and the backends' kernels.
 """
 
 
@@ -48,7 +58,7 @@ def markdown(text: str) -> str:
 
 
 def table() -> str:
-    """The table of all ops."""
+    """The page of all ops."""
     orders: dict[str, int] = defaultdict(int)
     rows: dict[str, int] = defaultdict(int)
     for cases in families().values():
@@ -61,14 +71,67 @@ def table() -> str:
         by_family[op.__module__.rsplit(".", 1)[1]].append((name, op))
     parts = [TABLE]
     for family in sorted(by_family):
-        parts.append(f"## {family}\n\n| op | meaning | inputs | order | rows | kernels |\n|---|---|---|---|---|---|")
-        for name, op in sorted(by_family[family], key=lambda pair: pair[0]):
-            inputs = ("\\*" if op.variadic else "") + ", ".join(op.inputs)
+        listed = sorted(by_family[family], key=lambda pair: pair[0])
+        parts.append(f"## {family}\n\n| op | meaning | order | rows | kernels |\n|---|---|---|---|---|")
+        for name, op in listed:
             order = orders[name] if op.differentiable else "–"
             has = ", ".join(backend for backend, names in own.items() if name in names)
-            parts.append(f"| `{name}` | {markdown(op.__doc__ or '')} | {inputs} | {order} | {rows[name]} | {has} |")
+            link = f"[`{name}`](#op-{name.replace('_', '-')})"
+            parts.append(f"| {link} | {markdown(op.__doc__ or '')} | {order} | {rows[name]} | {has} |")
+        for name, op in listed:
+            parts.append(f"\n(op-{name.replace('_', '-')})=\n### {name}\n\n`{call(op)}`\n")
+            if op.differentiable:
+                parts.append(f"```python\n{rules(op)}\n```")
+            else:
+                parts.append("Not differentiable.")
         parts.append("")
     return "\n".join(parts) + "\n"
+
+
+def call(op: Any) -> str:
+    """How an op is called: its inputs, then its static parameters with their defaults."""
+    static = [f"{name}={op.defaults[name]!r}" if name in op.defaults else name for name in op.statics]
+    inputs = [f"*{op.inputs[0]}"] if op.variadic else [*op.inputs, "/"]
+    return f"{op.name}({', '.join([*inputs, *(['*'] if static and not op.variadic else []), *static])})"
+
+
+def rules(op: Any) -> str:
+    """The source of an op's rules; one that several inputs share stands once."""
+    given = {"joint rule": op.joint} if op.joint is not None else dict(op.rules)
+    names: dict[Any, list[str]] = {}
+    for name, rule in given.items():
+        names.setdefault(rule, []).append(name)
+    parts = []
+    for rule, inputs in names.items():
+        text = source(rule)
+        parts.append(f"# {'∂' if op.joint is None else ''}{', '.join(inputs)}\n{text}")
+    return "\n\n".join(parts)
+
+
+def source(rule: Any) -> str:
+    """The text of a rule: its definition, or the lambda alone out of the call that it is an argument of."""
+    if rule.__name__ != "<lambda>":
+        return textwrap.dedent(inspect.getsource(rule)).strip()
+    text, lambdas = _lambdas(rule.__code__.co_filename)
+    places = _places(rule.__code__)
+    for node in lambdas:
+        body = node.body
+        start, end = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
+        if node.lineno == rule.__code__.co_firstlineno and all(start <= a and b <= end for a, b in places):
+            return textwrap.dedent(" " * node.col_offset + (ast.get_source_segment(text, node) or ""))
+    raise ValueError(f"no lambda at line {rule.__code__.co_firstlineno} of {rule.__code__.co_filename}")
+
+
+@functools.cache
+def _lambdas(path: str) -> tuple[str, list[ast.Lambda]]:
+    text = Path(path).read_text(encoding="utf-8")
+    return text, [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Lambda)]
+
+
+def _places(code: CodeType) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where the expressions of a code object start and end in its file, but for those of no width."""
+    found = [p for p in code.co_positions() if None not in p and (p[0], p[2]) != (p[1], p[3])]
+    return [((a, c), (b, d)) for a, b, c, d in found]  # type: ignore[misc]
 
 
 def reference() -> str:

@@ -64,9 +64,9 @@ def compare(
 
     Each function gives a tensor, or a (nested) tuple or list of tensors. Gradients are those of Σ output · random
     cotangent with respect to all floating arrays, or those of `wanted`; the second gradient is that of
-    Σ gradient · random cotangent. With `order=0` only values are compared. Values count as the check "float32" or
-    "integers" where the arrays are of that kind. A sample on which PyTorch itself raises is skipped. `tolerance`
-    replaces that of TOLERANCE in float64.
+    Σ gradient · random cotangent, with respect to the arrays and the first cotangents. With `order=0` only values are
+    compared. Values count as the check "float32" or "integers" where the arrays are of that kind. A sample on which
+    PyTorch itself raises is skipped. `tolerance` replaces that of TOLERANCE in float64.
     """
     import torch
 
@@ -74,7 +74,7 @@ def compare(
     asks = [f and (wanted is None or wanted[i]) and order > 0 for i, f in enumerate(floating)]
     narrow = any(a.dtype == np.float32 for a in arrays)
     tolerance = None if narrow else tolerance
-    values = "float32" if narrow else "forward" if any(floating) or not arrays else "integers"
+    kind = "float32" if narrow else "forward" if any(floating) or not arrays else "integers"
     passed: list[str] = []
     mine = [
         pb.Tensor(a.copy(), backend=backend).requires_grad_() if ask else pb.Tensor(a.copy(), backend=backend)
@@ -93,20 +93,24 @@ def compare(
                 raise MismatchError(f"forward: {len(got)} results, PyTorch gives {len(want)}")
             for i, (a, b) in enumerate(zip(got, want, strict=True)):
                 difference(a.detach().numpy(), _numpy(b), tolerance, f"result {i}")
-            passed.append(values)
+            passed.append(kind)
             for check in ("gradient", "second")[:order]:
                 pairs = [(a, b) for a, b in zip(got, want, strict=True) if a.requires_grad or b.requires_grad]
                 if not pairs:
                     break
-                cotangents = [rng.standard_normal(tuple(b.shape)).astype(_numpy(b).dtype) for _, b in pairs]
                 again = check == "gradient" and order == 2
-                got = _our_gradients(pairs, cotangents, mine, backend, again)
+                values = [rng.standard_normal(tuple(b.shape)).astype(_numpy(b).dtype) for _, b in pairs]
+                ours_g = [pb.Tensor(v, backend=backend, requires_grad=again) for v in values]
+                theirs_g = [torch.from_numpy(v).requires_grad_(again) for v in values]
+                got = _our_gradients([a for a, _ in pairs], ours_g, mine, again)
                 try:
-                    want = _their_gradients(pairs, cotangents, other, again)
+                    want = _their_gradients([b for _, b in pairs], theirs_g, other, again)
                 except RuntimeError as error:
                     if "is not implemented" in str(error):  # PyTorch's kernel for this sample has no derivative
                         break
                     raise
+                if again:  # the gradient depends on its cotangents too
+                    mine, other = [*mine, *ours_g], [*other, *theirs_g]
                 for i, (a, b) in enumerate(zip(got, want, strict=True)):
                     difference(a.detach().numpy(), _numpy(b), tolerance, f"{check} {i}")
                 passed.append(check)
@@ -119,28 +123,25 @@ def compare(
     return Outcome(tuple(passed))
 
 
-def _our_gradients(pairs: Any, cotangents: Any, tensors: list[Any], backend: str, again: bool) -> list[Any]:
+def _our_gradients(outputs: list[Any], cotangents: list[Any], tensors: list[Any], again: bool) -> list[Any]:
     """Gradients with respect to the tensors that ask for them; zeros where nothing depends on one."""
     asking = [t for t in tensors if t.requires_grad]
-    used = [(a, pb.Tensor(c, backend=backend)) for (a, _), c in zip(pairs, cotangents, strict=True) if a.requires_grad]
+    used = [(out, g) for out, g in zip(outputs, cotangents, strict=True) if out.requires_grad]
     if not used:
         return [pb.zeros_like(t.detach()) for t in asking]
-    return list(pb.gradients([a for a, _ in used], asking, [c for _, c in used], create_graph=again))
+    return list(pb.gradients([out for out, _ in used], asking, [g for _, g in used], create_graph=again))
 
 
-def _their_gradients(pairs: Any, cotangents: Any, tensors: list[Any], again: bool) -> list[Any]:
+def _their_gradients(outputs: list[Any], cotangents: list[Any], tensors: list[Any], again: bool) -> list[Any]:
     """The same of PyTorch."""
     import torch
 
     asking = [t for t in tensors if t.requires_grad]
-    used = [(b, torch.from_numpy(c)) for (_, b), c in zip(pairs, cotangents, strict=True) if b.requires_grad]
+    used = [(out, g) for out, g in zip(outputs, cotangents, strict=True) if out.requires_grad]
     if not used:
         return [torch.zeros_like(t) for t in asking]
-    return list(
-        torch.autograd.grad(
-            [b for b, _ in used], asking, [c for _, c in used], create_graph=again, materialize_grads=True
-        )
-    )
+    outs, gs = zip(*used, strict=True)
+    return list(torch.autograd.grad(outs, asking, gs, create_graph=again, materialize_grads=True))
 
 
 def _numpy(tensor: Any) -> Any:
