@@ -21,8 +21,10 @@ _SEVERAL = {1: "one in a tuple (length,)", 2: "a pair (height, width)", 3: "a tr
 
 
 def each(owner: str, name: str, value: Any, axes: int, least: int = 0) -> tuple[int, ...]:
-    """An int for all axes, or a sequence with one for each, as a tuple of ints."""
+    """An int for all axes, also as a sequence of one, or a sequence with one for each, as a tuple of ints."""
     if isinstance(value, tuple | list):
+        if len(value) == 1:
+            value = (*value,) * axes
         if len(value) != axes:
             raise ValueError(f"{owner}: {name} must be an integer or {_SEVERAL[axes]}, not {value!r}")
         return tuple(whole(owner, name, n, least) for n in value)

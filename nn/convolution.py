@@ -46,10 +46,9 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         element), or "circular" (from the other end).
     """
     choice("pad", "mode", mode, ("constant", "reflect", "replicate", "circular"))
-    if len(pad) % 2 or len(pad) > 2 * input.ndim or (mode != "constant" and any(k < 0 for k in pad)):
-        sign = "" if mode == "constant" else "non-negative "
+    if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise ValueError(
-            f"pad: an input of shape {input.shape} takes up to {input.ndim} pairs of {sign}widths, last axis first, "
+            f"pad: an input of shape {input.shape} takes up to {input.ndim} pairs of widths, last axis first, "
             f"not {tuple(pad)}"
         )
     if value is not None and mode != "constant":

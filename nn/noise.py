@@ -100,8 +100,8 @@ def feature_alpha_dropout(
 ) -> Tensor:
     """`alpha_dropout` of whole channels. (n, c, …) -> the same shape."""
     p = probability("feature_alpha_dropout", "p", p)
-    if input.ndim < 2:
-        raise ValueError(f"feature_alpha_dropout takes (n, c, …), not an input of shape {input.shape}")
     if not training or p == 0.0:
         return input
+    if input.ndim < 2:
+        raise ValueError(f"feature_alpha_dropout takes (n, c, …), not an input of shape {input.shape}")
     return _alpha(input, _channels(input, 2), p, generator)

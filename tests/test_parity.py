@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from parity import opinfo
 from parity.case import Absent, Section
+from parity.markdown import run
 from parity_report import sections
 
 
@@ -18,9 +20,29 @@ def test_every_public_name_is_in_the_report(section: Section) -> None:
     assert all(entry.reason for entry in section.entries.values() if isinstance(entry, Absent))
 
 
+NEEDS = "the parity report compares with PyTorch: pip install torch==2.13.0"
+
+
+@pytest.mark.parametrize("section", sections(), ids=lambda section: section.title)
+@pytest.mark.filterwarnings("ignore")
+def test_the_first_and_the_last_sample_of_each(section: Section, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report itself takes all."""
+    torch = pytest.importorskip("torch", reason=NEEDS)
+    monkeypatch.setattr(opinfo, "LIMIT", 2)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more of them only wait for each other on arrays this small
+    try:
+        with pb.backend("numpy"):
+            rows = list(run(section, lambda name: True))
+    finally:
+        torch.set_num_threads(threads)
+    assert not [failure for row in rows for failure in row.failed]
+    assert not [row.name for row in rows if not row.absent and not row.compared + row.skipped.total()]
+
+
 @pytest.fixture
 def compare():
-    pytest.importorskip("torch", reason="the parity report compares with PyTorch: pip install torch==2.13.0")
+    pytest.importorskip("torch", reason=NEEDS)
     from parity.compare import compare
 
     return compare

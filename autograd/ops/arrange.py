@@ -167,7 +167,7 @@ def pad(x: Array, widths: Any, mode: str = "constant", *, value: float = 0.0) ->
     Parameters
     ----------
     widths : how many before and after along each axis, in NumPy's order: ((before, after), …), one pair for all axes,
-        or one int. Negative widths crop (constant mode).
+        or one int. Negative widths crop.
     mode : "constant" (`value`), "reflect" (mirrored about the edge element), "replicate" or "edge" (the edge element),
         "circular" or "wrap" (from the other end).
     """
@@ -195,8 +195,16 @@ _MODES = {"reflect": "reflect", "replicate": "edge", "edge": "edge", "circular":
 
 def _extend(x: Array, axis: int, before: int, after: int, mode: str) -> Array:
     n = x.shape[axis]
+    if min(before, after) < 0:
+        if n + before + after < 0:
+            raise ValueError(f"pad: the widths ({before}, {after}) crop more than the {n} elements of axis {axis}")
+        if mode == "edge":  # of the whole array, even where nothing of it is left
+            return take(x, np.clip(np.arange(-before, n + after), 0, n - 1), axis=axis)
+        first, last = max(-before, 0), n - max(-after, 0)
+        x = getitem_(x, index=(*((0, k, 1) for k in x.shape[:axis]), (first, last, 1)))
+        before, after, n = max(before, 0), max(after, 0), last - first
     most = {"reflect": n - 1, "wrap": n, "edge": before + after if n else 0}[mode]
-    if min(before, after) < 0 or max(before, after) > most:
+    if max(before, after) > most:
         raise ValueError(
             f"pad: {mode} padding of ({before}, {after}) on axis {axis} of length {n}; at most {most} is possible"
         )

@@ -47,6 +47,7 @@ log_sigmoid=nn.functional.logsigmoid sigmoid=sigmoid bce_with_logits=nn.function
 """
 #: Ours -> the OpInfos of torch.nn.functional, whose names alone stand for `nn.functional.<name>`.
 FUNCTIONAL = """
+multilabel_soft_margin_loss soft_margin_loss
  adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d   celu channel_shuffle      cosine_embedding_loss
 cross_entropy elu gelu glu group_norm hardshrink hardswish hinge_embedding_loss huber_loss kl_div l1_loss leaky_relu
 margin_ranking_loss mish mse_loss nll_loss one_hot pairwise_distance pixel_shuffle pixel_unshuffle poisson_nll_loss
@@ -110,6 +111,24 @@ def tensordot(x: Any, y: Any, *, dims: Any) -> Any:
     if not isinstance(dims, int) and [x.shape[i] for i in dims[0]] != [y.shape[j] for j in dims[1]]:
         raise NotSupportedError("axes of different length: PyTorch broadcasts one of length 1")
     return pb.tensordot(x, y, dims=dims)
+
+
+def scores(fn: Any) -> Any:
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if not x.ndim:
+            raise NotSupportedError("scores without an axis of classes")
+        return fn(x, *args, **kwargs)
+
+    return call
+
+
+def with_distance(fn: Any) -> Any:
+    """The samples' distance is a module of PyTorch's, the default one."""
+
+    def call(*args: Any, distance_function: Any = None, **kwargs: Any) -> Any:
+        return fn(*args, distance_function=distance_function and pb.pairwise_distance, **kwargs)
+
+    return call
 
 
 def gaussian_nll_loss(x: Any, target: Any, var: Any, **kwargs: Any) -> Any:
@@ -213,6 +232,13 @@ ADAPTED: dict[str, Entry] = {
     "max": entry(pb.max, "max:reduction_no_dim", "max:reduction_with_dim", keep=first),
     "median": entry(pb.median, "median", keep=first),
     "min": entry(pb.min, "min:reduction_no_dim", "min:reduction_with_dim", keep=first),
+    **{
+        name: entry(scores(getattr(pb, name)), f"nn.functional.{name}")
+        for name in ("multi_margin_loss", "multilabel_margin_loss")
+    },
+    "triplet_margin_with_distance_loss": entry(
+        with_distance(pb.triplet_margin_with_distance_loss), "nn.functional.triplet_margin_with_distance_loss"
+    ),
     "ones": entry(pb.ones, "ones"),
     "polygamma": entry(polygamma, *(f"polygamma:polygamma_n_{n}" for n in range(5))),
     "relu6": entry(pb.relu6, "nn.functional.relu6", integers=FLOATS),
@@ -233,8 +259,8 @@ ABSENT = {
     """,
     "compared as `nn.functional`'s of the same name, with PyTorch's arguments": """
         adaptive_max_pool2d avg_pool1d avg_pool2d avg_pool3d batch_norm conv1d conv2d conv3d conv_transpose1d
-        conv_transpose2d conv_transpose3d dropout fold instance_norm layer_norm linear max_pool1d max_pool2d max_pool3d
-        pad rms_norm scaled_dot_product_attention
+        conv_transpose2d conv_transpose3d dropout embedding embedding_bag instance_norm layer_norm linear max_pool1d
+        max_pool2d max_pool3d pad rms_norm scaled_dot_product_attention
     """,
     "compared with the layers `nn.RNN`, `nn.LSTM` and `nn.GRU`": "gru lstm rnn",
     "compared with the optimisers": """
@@ -242,7 +268,7 @@ ABSENT = {
         muon_step nadam_step radam_step rmsprop_step rprop_step sgd_step
     """,
     "make tensors from other data, or convert them; PyTorch has no samples": "asarray astype from_dlpack tensor",
-    "PyTorch has no samples": "lp_pool max_unpool",
+    "PyTorch has no samples; compared with it in the tests": "fold lp_pool max_unpool",
     "random state": "Generator default_generator manual_seed",
     "PyTorch has no such loss": "info_nce nt_xent",
     "NumPy's name; compared as `gather`": "take_along_axis",
