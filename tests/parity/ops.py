@@ -251,11 +251,11 @@ ADAPTED: dict[str, Entry] = {
 }  # fmt: skip
 
 #: Why names have no counterpart -> the names.
+PARTS = "ops that rules and layers are made of; the conformance table has them"
 ABSENT = {
-    "ops that rules and layers are made of; the conformance table has them": """
-        attention_weights avg_pool2d_grad batch_norm_grad conv2d_bias conv2d_input_grad conv2d_relu conv2d_weight_grad
-        layer_norm_grad linear_relu log_softmax_grad max_pool2d_gather max_pool2d_unpool relu_max_pool2d
-        relu_max_pool2d_grad softmax_grad standardize standardize_grad
+    PARTS: """
+        attention_weights conv2d_bias conv2d_relu conv2d_relu_max_pool2d gather_places linear_relu max_pool2d_gather
+        max_pool2d_unpool relu_max_pool2d spread_places standardize
     """,
     "compared as `nn.functional`'s of the same name, with PyTorch's arguments": """
         adaptive_max_pool2d avg_pool1d avg_pool2d avg_pool3d batch_norm conv1d conv2d conv3d conv_transpose1d
@@ -263,10 +263,6 @@ ABSENT = {
         max_pool2d max_pool3d pad rms_norm scaled_dot_product_attention
     """,
     "compared with the layers `nn.RNN`, `nn.LSTM` and `nn.GRU`": "gru lstm rnn",
-    "compared with the optimisers": """
-        adadelta_step adafactor_step adagrad_step adam_step adamax_step asgd_step average_step lamb_step lion_step
-        muon_step nadam_step radam_step rmsprop_step rprop_step sgd_step
-    """,
     "make tensors from other data, or convert them; PyTorch has no samples": "asarray astype from_dlpack tensor",
     "PyTorch has no samples; compared with it in the tests": "fold lp_pool max_unpool",
     "random state": "Generator default_generator manual_seed",
@@ -274,6 +270,10 @@ ABSENT = {
     "NumPy's name; compared as `gather`": "take_along_axis",
     "compared as `Tensor.__getitem__`": "getitem",
 }
+
+
+#: The same for all names that end so.
+ENDINGS = {"_grad": PARTS, "_step": "compared with the optimisers"}
 
 
 def named(table: str, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
@@ -296,6 +296,8 @@ def entries() -> dict[str, Entry | Absent]:
     made |= ADAPTED
     for reason, names in ABSENT.items():
         made |= {name: Absent(reason) for name in names.split()}
+    for ending, reason in ENDINGS.items():
+        made |= {name: Absent(reason) for name in public() if name.endswith(ending)}
     return dict(sorted(made.items(), key=lambda pair: pair[0].lower()))
 
 
