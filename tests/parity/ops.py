@@ -255,7 +255,7 @@ PARTS = "ops that rules and layers are made of; the conformance table has them"
 ABSENT = {
     PARTS: """
         attention_weights conv2d_bias conv2d_relu conv2d_relu_max_pool2d gather_places linear_relu max_pool2d_gather
-        max_pool2d_unpool relu_max_pool2d spread_places standardize
+        max_pool2d_unpool spread_places standardize
     """,
     "compared as `nn.functional`'s of the same name, with PyTorch's arguments": """
         adaptive_max_pool2d avg_pool1d avg_pool2d avg_pool3d batch_norm conv1d conv2d conv3d conv_transpose1d
@@ -286,7 +286,8 @@ def named(table: str, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
 def public() -> set[str]:
     """What the ops offer under `pullback`."""
     modules = (importlib.import_module(f"{ops.__name__}.{info.name}") for info in pkgutil.iter_modules(ops.__path__))
-    return {name for module in modules for name in getattr(module, "__all__", ()) if name in vars(pb)}
+    found = {name for module in modules for name in getattr(module, "__all__", ()) if name in vars(pb)}
+    return found | {f"random.{name}" for name in pb.random.__all__}
 
 
 def entries() -> dict[str, Entry | Absent]:
@@ -296,6 +297,7 @@ def entries() -> dict[str, Entry | Absent]:
     made |= ADAPTED
     for reason, names in ABSENT.items():
         made |= {name: Absent(reason) for name in names.split()}
+    made |= {name: Absent(RANDOM) for name in public() if name.startswith("random.")}
     for ending, reason in ENDINGS.items():
         made |= {name: Absent(reason) for name in public() if name.endswith(ending)}
     return dict(sorted(made.items(), key=lambda pair: pair[0].lower()))
