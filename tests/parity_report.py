@@ -18,9 +18,8 @@ import warnings
 from pathlib import Path
 
 import pullback as pb
-from parity.case import Section
+from parity.case import LIMIT, Section
 from parity.markdown import Row, details, run, summary
-from parity.opinfo import LIMIT
 
 #: Modules of `parity`, in the report's order.
 SECTIONS = ("ops", "methods", "functional", "modules")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from parity import opinfo
+from parity import case
 from parity.case import Absent, Section
 from parity.markdown import run
 from parity_report import sections
@@ -28,7 +28,7 @@ NEEDS = "the parity report compares with PyTorch: pip install torch==2.13.0"
 def test_the_first_and_the_last_sample_of_each(section: Section, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report itself takes all."""
     torch = pytest.importorskip("torch", reason=NEEDS)
-    monkeypatch.setattr(opinfo, "LIMIT", 2)
+    monkeypatch.setattr(case, "LIMIT", 2)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # more of them only wait for each other on arrays this small
     try:

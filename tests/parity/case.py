@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+T = TypeVar("T")
+#: Of more samples than this (of one dtype) so many are compared.
+LIMIT = 60
 #: What a case may have compared, in the order of the report's columns.
 CHECKS = ("float32", "integers", "forward", "gradient", "second")
 
@@ -66,6 +70,13 @@ class Section:
     about: str
     public: Callable[[], Iterable[str]]
     entries: Mapping[str, Entry | Absent]
+
+
+def some(samples: Sequence[T]) -> list[T]:
+    """At most LIMIT samples, evenly spaced, with the first and the last."""
+    if len(samples) <= LIMIT:
+        return list(samples)
+    return [samples[i * (len(samples) - 1) // (LIMIT - 1)] for i in range(LIMIT)]
 
 
 class NotSupportedError(Exception):

@@ -12,9 +12,9 @@ import numpy as np
 import pullback as pb
 from pullback import nn
 
-from .case import Absent, Case, Entry, NotSupportedError, Outcome, Section
+from .case import Absent, Case, Entry, NotSupportedError, Outcome, Section, some
 from .compare import compare
-from .opinfo import LIMIT, _fill, _template
+from .opinfo import _fill, _template
 from .ops import RANDOM
 
 ABOUT = """
@@ -100,9 +100,7 @@ def _cases(name: str) -> Iterator[Case]:
         samples = list(_samples(name, dtype))
         if not samples:
             yield Case(name, lambda: Outcome(failed="neither PyTorch's table nor tests/parity/modules.py has a sample"))
-        if len(samples) > LIMIT:
-            samples = [samples[i] for i in np.linspace(0, len(samples) - 1, LIMIT).astype(int)]
-        for i, (cls, sample, training, order) in enumerate(samples):
+        for i, (cls, sample, training, order) in enumerate(some(samples)):
             mode = "training" if training else "evaluation"
             text = f"{name} {str(dtype).removeprefix('torch.')} {i} {mode} {sample.desc or _short(sample)}"
             order = order if dtype == torch.float64 else 0

@@ -8,13 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from .case import Case, Entry, NotSupportedError, Outcome
+from .case import Case, Entry, NotSupportedError, Outcome, some
 from .compare import compare
 
-#: An op with more samples of a dtype than this has so many compared, evenly spaced among them.
-LIMIT = 60
 #: Keyword arguments about where a tensor lives, which all samples set to what they would be anyway.
 ELSEWHERE = ("device", "layout", "pin_memory")
 
@@ -65,10 +61,7 @@ def _cases(how: How, info: str) -> Iterator[Case]:
         torch.manual_seed(0)
         random.seed(0)
         # op.sample_inputs() is this and a look at the whole call stack, which takes seconds under pytest
-        samples = list(op.sample_inputs_func(op, "cpu", dtype, n > 0))
-        if len(samples) > LIMIT:
-            samples = [samples[i] for i in np.linspace(0, len(samples) - 1, LIMIT).astype(int)]
-        for i, sample in enumerate(samples):
+        for i, sample in enumerate(some(list(op.sample_inputs_func(op, "cpu", dtype, n > 0)))):
             name = f"{info} {str(dtype).removeprefix('torch.')} {i} {describe(sample)}"
             yield Case(name, functools.partial(_check, how, op, sample, n))
 
