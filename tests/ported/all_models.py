@@ -1,0 +1,6 @@
+"""The list of ported models."""
+
+from .images import DCGAN, RESNET, SIMCLR, VAE, WGAN
+from .text import ENCODER, GPT, LANGUAGE_MODEL, SEQ2SEQ, TEXT_CNN
+
+MODELS = (TEXT_CNN, LANGUAGE_MODEL, GPT, DCGAN, RESNET, SIMCLR, WGAN, VAE, SEQ2SEQ, ENCODER)
