@@ -29,9 +29,6 @@ import numpy as np
 
 from .. import threads
 
-# How long OpenMP's idle threads wait for the next kernel before they sleep: about a millisecond, since waking one takes
-# as long as a small kernel. BLAS, which would suffer from it, keeps to one thread (`products.py`).
-os.environ.setdefault("GOMP_SPINCOUNT", "300000")
 if "numba" not in sys.modules and threads.get_num_threads() > threads.available_cores():
     os.environ.setdefault("NUMBA_NUM_THREADS", str(threads.get_num_threads()))
 
@@ -46,6 +43,9 @@ from numba.extending import intrinsic as _intrinsic
 from numba.extending import lower_builtin, register_model
 from numba.extending import overload as _overload
 from numba.np import arrayobj
+
+from . import workers
+from .workers import call_task
 
 #: What a kernel's parameters are called in its annotations. Arrays are row-major and seen as one-dimensional.
 Floats = Any  #: of the kernel's floating dtype
@@ -305,76 +305,85 @@ def array_at(typingctx: Any, like: Any, address: Any, size: Any) -> Any:
 # ------------------------------------------------------------ running tasks
 
 
-@intrinsic
-def _call(typingctx: Any, address: Any, block: Any, task: Any) -> Any:
-    """Call the C function at that address."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        word = ir.IntType(64)
-        function = ir.FunctionType(ir.VoidType(), [word, word])
-        builder.call(builder.inttoptr(args[0], function.as_pointer()), args[1:])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), codegen
-
-
 def _all_tasks(address: int, block: int, tasks: int) -> None:
     for task in prange(tasks):
-        _call(address, block, np.int64(task))
+        call_task(address, block, np.int64(task))
 
 
-_loop: Any = None  # `_all_tasks` on all threads
-_plain: Any = None  # `_all_tasks` on this one
-_one_at_a_time: AbstractContextManager[Any] = nullcontext()
+class _Loops:
+    """What runs tasks: the pool of `workers.py`, or, where there is no futex to sleep on, Numba's parallel loop."""
+
+    pool: workers.Pool | None = None
+    plain: Any = None  # `_all_tasks` on this thread
+    parallel: Any = None  # `_all_tasks` on Numba's threads
+    one_at_a_time: AbstractContextManager[Any] = nullcontext()
+    compiled: tuple[Any, ...] = ()
+
+
+_loops = _Loops()
 _setup = threading.Lock()
 
 
 class _Local(threading.local):
     version = -1
+    helpers = 0
 
 
 _local = _Local()
 
 
 def run(address: int, block: int, tasks: int) -> None:
-    """Call the C function at that address for every task; the iterations are shared among the threads."""
+    """Call the C function at that address for every task; the tasks are shared among the threads."""
     if _local.version != threads.version():
         _prepare()
-    if tasks == 1:
-        _plain(address, block, 1)
-        return
-    with _one_at_a_time:
-        _loop(address, block, tasks)
+    pool = _loops.pool
+    if pool is not None:
+        pool.run(address, block, tasks, _local.helpers)
+    elif tasks == 1:
+        _loops.plain(address, block, 1)
+    else:
+        with _loops.one_at_a_time:
+            _loops.parallel(address, block, tasks)
 
 
 def _prepare() -> None:
-    """Tell Numba this Python thread's number of threads; the first call starts the pool and so chooses its kind."""
-    global _loop, _plain, _one_at_a_time
+    """Read the number of threads; the first call compiles the loops and starts the threads."""
     with _setup:
-        numba.set_num_threads(min(threads.get_num_threads(), config.NUMBA_NUM_THREADS))
-        _local.version = threads.version()
-        if _loop is None:
-            if numba.threading_layer() == "workqueue":
-                _one_at_a_time = threading.Lock()  # this pool aborts the process if two Python threads use it at once
+        if not _loops.compiled:
             threads.kernels_started()
-            signature = types.void(types.int64, types.int64, types.int64)
-            _plain = _driver(signature, parallel=False)
-            _loop = _driver(signature, parallel=True)
+            if workers.AVAILABLE:
+                loop = _driver(workers.all_tasks, types.void(*[types.int64] * 7), "pool")
+                work = _driver(workers.work, types.void(*[types.int64] * 5), "pool")
+                _loops.pool, _loops.compiled = workers.Pool(loop, work), (loop, work)
+            else:
+                signature = types.void(*[types.int64] * 3)
+                _loops.plain = _driver(_all_tasks, signature, "serial")
+                _loops.parallel = _driver(_all_tasks, signature, "parallel")
+                _loops.compiled = _loops.plain, _loops.parallel
+        if _loops.pool is None:
+            numba.set_num_threads(min(threads.get_num_threads(), config.NUMBA_NUM_THREADS))
+            if numba.threading_layer() == "workqueue":  # aborts the process if two Python threads use it at once
+                _loops.one_at_a_time = threading.Lock()
+        else:
+            _local.helpers = threads.get_num_threads() - 1
+            _loops.pool.grow(_local.helpers)
+        _local.version = threads.version()
 
 
-def _driver(signature: Any, parallel: bool) -> Any:
-    made = numba.njit(nogil=True, error_model="numpy", parallel=parallel)(_all_tasks)
-    _cached(made, _all_tasks, "parallel" if parallel else "serial").compile(signature)
+def _driver(fn: Any, signature: Any, kind: str) -> Any:
+    made = numba.njit(nogil=True, error_model="numpy", parallel=kind == "parallel")(fn)
+    _cached(made, fn, kind).compile(signature)
     return made
 
 
 def prepare_loops() -> bool:
     """Compile the loops that run tasks, or load them; returns whether they came from the cache."""
     _prepare()
-    return bool(_plain.stats.cache_hits and _loop.stats.cache_hits)
+    return all(made.stats.cache_hits for made in _loops.compiled)
 
 
 def describe() -> str:
-    """Numba's version, the kind of thread pool and its size."""
+    """Numba's version, the number of threads and their kind."""
     _prepare()
-    return f"Numba {numba.__version__}, {numba.get_num_threads()} threads ({numba.threading_layer()})"
+    kind = numba.threading_layer() if _loops.pool is None else "own"
+    return f"Numba {numba.__version__}, {threads.get_num_threads()} threads ({kind})"
