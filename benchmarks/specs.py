@@ -38,8 +38,21 @@ SPECS = {
         Spec("resnet-block-32", "block", 32, sizes=BLOCK),
         Spec("elementwise", "elementwise", 1000),
         Spec("adam-1m", "adam", 100),
+        Spec("chain-add", "chain", 50),
+        Spec("chain-mul-tanh", "chain", 50),
     ]
 }
+
+
+def find(name: str) -> Spec:
+    """The workload of that name; `cnn-64`, say, is the one of that batch even if it is not in the table."""
+    if name in SPECS:
+        return SPECS[name]
+    kind, _, batch = name.rpartition("-")
+    if kind in ("cnn", "mlp") and batch.isdecimal():
+        return Spec(name, kind, int(batch))
+    raise KeyError(f"unknown workload {name!r}; there are {', '.join(SPECS)}, and cnn-N and mlp-N for any batch N")
+
 
 CNN_SHAPES = {
     "0.weight": (32, 1, 3, 3), "0.bias": (32,), "3.weight": (64, 32, 3, 3), "3.bias": (64,),
@@ -83,6 +96,38 @@ def _block_shapes() -> dict[str, tuple[int, ...]]:
     }  # fmt: skip
 
 
+def _parts(spec: Spec) -> tuple[list[int], int]:
+    """Operations of one step's forward products, layer by layer in the order of the weights; 2 a multiply-add.
+
+    Also the number of products that need no input gradient: those that the input enters.
+    """
+    n, s = spec.batch, spec.sizes
+    if spec.kind == "cnn":
+        convolved = [2 * n * side**2 * math.prod(CNN_SHAPES[f"{i}.weight"]) for i, side in ((0, 26), (3, 11), (6, 3))]
+        return convolved + [2 * n * math.prod(CNN_SHAPES[f"{i}.weight"]) for i in (9, 11)], 1
+    if spec.kind == "mlp":
+        return [2 * n * math.prod(MLP_SHAPES[f"{i}.weight"]) for i in (0, 2, 4)], 1
+    if spec.kind == "block":
+        return [2 * n * s["side"] ** 2 * math.prod(_SHAPES["block"][f"conv{i}.weight"]) for i in (1, 2)], 1
+    if spec.kind in ("lstm", "gpt"):
+        steps = n * s["steps"]
+        tables = ("embed.weight", "token.weight", "position.weight")
+        flops = [2 * steps * math.prod(w) for k, w in _SHAPES[spec.kind].items() if len(w) == 2 and k not in tables]
+        if spec.kind == "gpt":  # scores, and their product with the values, in full: the mask saves nobody a product
+            flops += [2 * steps * s["steps"] * s["width"]] * 2 * s["layers"]
+        return flops, 0
+    return [], 0
+
+
+def flops(spec: Spec) -> int:
+    """Operations of one step's matrix products and convolutions; 0 where they are not what the workload is about.
+
+    Backward, a product is done twice: for its weight, and for its input unless that is the data.
+    """
+    forward, leaves = _parts(spec)
+    return 3 * sum(forward) - sum(forward[:leaves]) if spec.train else sum(forward)
+
+
 _SHAPES = {"cnn": CNN_SHAPES, "mlp": MLP_SHAPES, "lstm": _lstm_shapes(), "gpt": _gpt_shapes(), "block": _block_shapes()}
 
 
@@ -114,9 +159,11 @@ def data(spec: Spec) -> tuple[Any, ...]:
     if spec.kind == "block":
         c, s = spec.sizes["channels"], spec.sizes["side"]
         return (rng.standard_normal((n, c, s, s), np.float32),)
-    if spec.kind == "elementwise":
-        return (rng.standard_normal((n, n), np.float32),)
+    if spec.kind == "elementwise":  # x and the cotangent of the result
+        return rng.standard_normal((n, n), np.float32), rng.standard_normal((n, n), np.float32)
     if spec.kind == "adam":
         tensors = [rng.standard_normal((100, 100), np.float32) for _ in range(n)]
         return tensors, [rng.standard_normal((100, 100), np.float32) for _ in range(n)]
+    if spec.kind == "chain":
+        return (np.full((4, 4), 0.5, np.float32), np.full((4, 4), 0.9, np.float32))
     raise ValueError(spec.kind)

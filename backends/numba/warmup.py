@@ -19,7 +19,7 @@ import numpy as np
 from .. import threads
 from . import compile as compiling
 
-__all__ = ["Job", "Warmth", "jobs", "warm_up"]
+__all__ = ["Job", "Warmth", "compile_job", "jobs", "warm_up"]
 
 _LOOPS = "compile.run"
 
@@ -61,8 +61,8 @@ def _kernels() -> Iterator[tuple[str, compiling.Kernel]]:
                 yield f"{info.name}.{name}", value
 
 
-def _compile(job: Job) -> tuple[float, bool]:
-    """In a process: seconds, and whether the cache had it."""
+def compile_job(job: Job) -> tuple[float, bool]:
+    """Compile one; seconds, and whether the cache had it."""
     start = time.perf_counter()
     if job.name == _LOOPS:
         found = compiling.prepare_loops()
@@ -82,7 +82,7 @@ def warm_up(
     work = jobs(dtypes)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes or threads.available_cores(), mp_context=context) as pool:
-        futures = {pool.submit(_compile, job): job for job in work}
+        futures = {pool.submit(compile_job, job): job for job in work}
         for future in as_completed(futures):
             job, (seconds, found) = futures[future], future.result()
             if found:
