@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from .errors import GraphError
@@ -11,7 +12,13 @@ from .graph import Node, Output, descending
 from .tensor import Tensor
 
 
-def _label(node: Node) -> str:
+def _named(names: Mapping[str, Tensor] | None) -> dict[Node, str]:
+    return {t._node: name for name, t in (names or {}).items() if t._node is not None}
+
+
+def _label(node: Node, names: Mapping[Node, str]) -> str:
+    if node in names:
+        return f"{names[node]}\n{node.shape}"
     if isinstance(node, Output):
         return f"{node.name}[{node.index}]\n{node.shape}"
     if node.plan is not None and node.plan.prim.outputs != 1:
@@ -25,24 +32,26 @@ def _nodes(tensor: Tensor) -> list[Node]:
     return descending([tensor._node])
 
 
-def graph_dot(tensor: Tensor) -> str:
+def graph_dot(tensor: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
     r"""The graph of a tensor in Graphviz's DOT language; arrows point from inputs to results.
+
+    Tensors in `names` stand under the name given; other nodes under that of their op.
 
     >>> import pullback as pb
     >>> x = pb.tensor(2.0, requires_grad=True)
-    >>> print(pb.graph_dot(x * x))
+    >>> print(pb.graph_dot(x * x, {"x": x}))
     digraph {
       n0 [label="multiply\n()", shape=box];
-      n1 [label="leaf\n()", shape=ellipse];
+      n1 [label="x\n()", shape=ellipse];
       n1 -> n0;
       n1 -> n0;
     }
     """
-    order = _nodes(tensor)
+    order, called = _nodes(tensor), _named(names)
     number = {node: i for i, node in enumerate(order)}
     lines = ["digraph {"]
     for node, i in number.items():
-        text = _label(node).replace("\n", "\\n")
+        text = _label(node, called).replace("\n", "\\n")
         lines.append(f'  n{i} [label="{text}", shape={"ellipse" if node.plan is None else "box"}];')
     lines += [f"  n{number[p]} -> n{i};" for node, i in number.items() for p in node.parents if p is not None]
     return "\n".join([*lines, "}"])
@@ -63,10 +72,11 @@ def _spread(row: list[Node], place: dict[Node, tuple[float, float]]) -> dict[Nod
     return {node: x + shift for node, x in found.items()}
 
 
-def draw_graph(tensor: Tensor, ax: Any = None) -> Any:
+def draw_graph(tensor: Tensor, names: Mapping[str, Tensor] | None = None, ax: Any = None) -> Any:
     """Draw the graph of a tensor with matplotlib, inputs at the top; returns the axes.
 
-    Each node stands one row below the lowest of its inputs. Meant for graphs of up to a few dozen nodes.
+    Each node stands one row below the lowest of its inputs, under the name that `names` gives its tensor, or that of
+    its op. Meant for graphs of up to a few dozen nodes.
 
     Raises
     ------
@@ -78,7 +88,7 @@ def draw_graph(tensor: Tensor, ax: Any = None) -> Any:
     except ImportError as error:
         raise ImportError("draw_graph needs matplotlib: pip install 'pullback[demo]'") from error
 
-    order = _nodes(tensor)
+    order, called = _nodes(tensor), _named(names)
     depth: dict[Node, int] = {}
     for node in reversed(order):  # parents first
         depth[node] = 1 + max((depth[p] for p in node.parents if p is not None), default=-1)
@@ -95,7 +105,7 @@ def draw_graph(tensor: Tensor, ax: Any = None) -> Any:
     for node, (x, y) in place.items():
         leaf = node.plan is None
         ax.text(
-            x, y, _label(node), ha="center", va="center", fontsize=9,
+            x, y, _label(node, called), ha="center", va="center", fontsize=9,
             bbox={"boxstyle": "round" if leaf else "square", "facecolor": "#dcefe0" if leaf else "#e8ecf7"},
         )  # fmt: skip
         for parent, uses in Counter(p for p in node.parents if p is not None).items():

@@ -29,6 +29,10 @@ def classic_cnn() -> nn.Sequential:
 def run(data: str = "digits", backend_name: str | None = None, epochs: int | None = None, seed: int = 0,
         out: str | Path = "pullback-demo") -> dict[str, float]:  # fmt: skip
     """Train, evaluate and save; returns the test loss and accuracy."""
+    try:
+        import matplotlib.figure  # noqa: F401  (before the work, not after it)
+    except ImportError as error:
+        raise ImportError("the demo draws what it learnt with matplotlib: pip install 'pullback[demo]'") from error
     data, ((x_train, y_train), (x_test, y_test)) = load(data)
     with backend(backend_name or current_backend()) as chosen:
         print(f"{data}: {len(x_train)} images to train with, {len(x_test)} to test; backend {chosen.name}")
