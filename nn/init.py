@@ -20,7 +20,8 @@ from .arguments import choice
 __all__ = [
     "calculate_gain", "constant_", "dirac_", "eye_", "fans", "glorot_normal_", "glorot_uniform_", "he_normal_",
     "he_uniform_", "kaiming_normal_", "kaiming_uniform_", "lecun_normal_", "lecun_uniform_", "normal_", "ones_",
-    "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+    "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "variance_scaling_", "xavier_normal_", "xavier_uniform_",
+    "zeros_",
 ]  # fmt: skip
 
 
@@ -60,12 +61,16 @@ def _uniform(tensor: Parameter, bound: float, generator: Any) -> Parameter:
 
 def uniform_(tensor: Parameter, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Parameter:
     """Uniform in [a, b)."""
+    if not a <= b:
+        raise ValueError(f"uniform_ needs a ≤ b, not {a=}, {b=}")
     tensor.assign((_draw(uniform, tensor, generator) * (b - a) + a).numpy())
     return tensor
 
 
 def normal_(tensor: Parameter, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Parameter:
     """Normal with that mean and standard deviation."""
+    if not std >= 0.0:
+        raise ValueError(f"normal_ needs std ≥ 0, not {std}")
     tensor.assign((_draw(normal, tensor, generator) * std + mean).numpy())
     return tensor
 
@@ -73,21 +78,50 @@ def normal_(tensor: Parameter, mean: float = 0.0, std: float = 1.0, generator: A
 def trunc_normal_(
     tensor: Parameter, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
 ) -> Parameter:
-    """Normal, given that it lies in [a, b]: what falls outside is drawn again, as in Keras.
+    """Normal, given that it lies in [a, b].
 
-    Raises
-    ------
-    ValueError : fewer than one in a thousand draws would fall inside.
+    Where that is likely, normal numbers are drawn until they do; else uniform ones of the interval, each of which is
+    kept with the probability that its density is of the largest there (von Neumann 1951).
     """
+    if not (std > 0.0 and a < b):
+        raise ValueError(f"trunc_normal_ needs std > 0 and a < b, not {std=}, {a=}, {b=}")
     distribution = NormalDist(mean, std)
-    if distribution.cdf(b) - distribution.cdf(a) < 1e-3:
-        raise ValueError(f"trunc_normal_: a normal with mean {mean} and std {std} hardly ever lies in [{a}, {b}]")
-    values = np.array(_draw(normal, tensor, generator).numpy()).reshape(-1) * std + mean
-    outside = np.flatnonzero((values < a) | (values > b))
-    while outside.size:
-        values[outside] = _draw(normal, tensor, generator, outside.shape).numpy() * std + mean
-        outside = outside[(values[outside] < a) | (values[outside] > b)]
-    tensor.assign(values.reshape(tensor.shape))
+    if distribution.cdf(b) - distribution.cdf(a) > 0.3:
+        low, high = a, b
+
+        def draw(n: int) -> tuple[Any, Any]:
+            x = np.array(_draw(normal, tensor, generator, (n,)).numpy()) * std + mean
+            return x, (x >= a) & (x <= b)
+
+    else:
+        nearest = (min(max(mean, a), b) - mean) / std
+        reach = math.sqrt(nearest**2 + 80.0) * std  # beyond, the density is e⁻⁴⁰ of the largest
+        low, high = max(a, mean - reach), min(b, mean + reach)
+
+        def draw(n: int) -> tuple[Any, Any]:
+            x = np.array(_draw(uniform, tensor, generator, (n,)).numpy()) * (high - low) + low
+            share = np.exp((nearest**2 - ((x - mean) / std) ** 2) / 2.0)
+            return x, _draw(uniform, tensor, generator, (n,)).numpy() < share
+
+    values, kept = draw(tensor.size)
+    missing = np.flatnonzero(~kept)
+    while missing.size:
+        values[missing], kept = draw(missing.size)
+        missing = missing[~kept]
+    tensor.assign(np.clip(values, low, high).reshape(tensor.shape))
+    return tensor
+
+
+def sparse_(tensor: Parameter, sparsity: float, std: float = 0.01, generator: Any = None) -> Parameter:
+    """Normal with that standard deviation, but ⌈sparsity·rows⌉ entries of each column are 0. Martens 2010."""
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_ needs a matrix, not shape {tensor.shape}")
+    if not 0.0 <= sparsity <= 1.0:
+        raise ValueError(f"sparse_: sparsity is the share of zeros in each column, between 0 and 1, not {sparsity}")
+    values = np.array((_draw(normal, tensor, generator) * std).numpy())
+    order = np.argsort(_draw(uniform, tensor, generator).numpy(), axis=0)
+    np.put_along_axis(values, order[: math.ceil(sparsity * tensor.shape[0])], 0.0, axis=0)
+    tensor.assign(values)
     return tensor
 
 
@@ -157,7 +191,7 @@ def xavier_normal_(tensor: Parameter, gain: float = 1.0, generator: Any = None) 
 def _kaiming_std(tensor: Parameter, a: float, mode: str, nonlinearity: str) -> float:
     choice("kaiming", "mode", mode, ("fan_in", "fan_out"))
     fan = fans(tensor)[mode == "fan_out"]
-    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan) if tensor.size else 0.0
 
 
 def kaiming_uniform_(
@@ -177,37 +211,57 @@ def kaiming_normal_(
 # ---------------------------------------------------------------- Keras's
 
 
-def _variance_scaling(tensor: Parameter, scale: float, fan: float, generator: Any) -> Parameter:
-    """Keras's `truncated_normal` with variance scale/fan: cut off at two deviations, and widened to make up for it."""
-    std = math.sqrt(scale / fan) / 0.87962566103423978
+def variance_scaling_(
+    tensor: Parameter, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal",
+    generator: Any = None,
+) -> Parameter:  # fmt: skip
+    """Variance scale/fan, whatever the distribution: Keras's `VarianceScaling`, of which its others are cases.
+
+    Parameters
+    ----------
+    mode : the fan, "fan_in", "fan_out" or "fan_avg", their mean.
+    distribution : "truncated_normal", cut off at two deviations and widened to make up for it; "untruncated_normal";
+        or "uniform" in [−√(3·scale/fan), √(3·scale/fan)).
+    """
+    choice("variance_scaling_", "mode", mode, ("fan_in", "fan_out", "fan_avg"))
+    choice("variance_scaling_", "distribution", distribution, ("truncated_normal", "untruncated_normal", "uniform"))
+    if not scale > 0.0:
+        raise ValueError(f"variance_scaling_ needs scale > 0, not {scale}")
+    fan_in, fan_out = fans(tensor)
+    variance = scale / max(1.0, {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2.0}[mode])
+    if distribution == "uniform":
+        return _uniform(tensor, math.sqrt(3.0 * variance), generator)
+    if distribution == "untruncated_normal":
+        return normal_(tensor, 0.0, math.sqrt(variance), generator)
+    std = math.sqrt(variance) / 0.87962566103423978
     return trunc_normal_(tensor, 0.0, std, -2.0 * std, 2.0 * std, generator)
 
 
 def glorot_uniform_(tensor: Parameter, generator: Any = None) -> Parameter:
     """U(−b, b) with b = √(6/(fan in + fan out)): Keras's default for kernels."""
-    return xavier_uniform_(tensor, generator=generator)
+    return variance_scaling_(tensor, 1.0, "fan_avg", "uniform", generator)
 
 
 def glorot_normal_(tensor: Parameter, generator: Any = None) -> Parameter:
     """Truncated normal with variance 2/(fan in + fan out)."""
-    return _variance_scaling(tensor, 2.0, sum(fans(tensor)), generator)
+    return variance_scaling_(tensor, 1.0, "fan_avg", generator=generator)
 
 
 def he_uniform_(tensor: Parameter, generator: Any = None) -> Parameter:
     """U(−b, b) with b = √(6/fan in). He et al. 2015."""
-    return _uniform(tensor, math.sqrt(6.0 / fans(tensor)[0]), generator)
+    return variance_scaling_(tensor, 2.0, "fan_in", "uniform", generator)
 
 
 def he_normal_(tensor: Parameter, generator: Any = None) -> Parameter:
     """Truncated normal with variance 2/fan in. He et al. 2015."""
-    return _variance_scaling(tensor, 2.0, fans(tensor)[0], generator)
+    return variance_scaling_(tensor, 2.0, generator=generator)
 
 
 def lecun_uniform_(tensor: Parameter, generator: Any = None) -> Parameter:
     """U(−b, b) with b = √(3/fan in). LeCun et al. 1998."""
-    return _uniform(tensor, math.sqrt(3.0 / fans(tensor)[0]), generator)
+    return variance_scaling_(tensor, 1.0, "fan_in", "uniform", generator)
 
 
 def lecun_normal_(tensor: Parameter, generator: Any = None) -> Parameter:
     """Truncated normal with variance 1/fan in. LeCun et al. 1998."""
-    return _variance_scaling(tensor, 1.0, fans(tensor)[0], generator)
+    return variance_scaling_(tensor, 1.0, generator=generator)

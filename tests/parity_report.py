@@ -22,7 +22,7 @@ from parity.case import LIMIT, Section
 from parity.markdown import Row, details, run, summary
 
 #: Modules of `parity`, in the report's order.
-SECTIONS = ("ops", "methods", "functional", "modules")
+SECTIONS = ("ops", "methods", "functional", "modules", "optimizers", "schedules", "inits")
 PAGE = """# Parity with PyTorch
 
 Everything public beside PyTorch {torch}, on the sample inputs that PyTorch's own tests use: values in float32 and

@@ -80,6 +80,44 @@ def test_exact_ones():
         np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("mean", "std", "a", "b"),
+    [(0.0, 1.0, -2.0, 2.0), (0.0, 1.0, 1.0, 1.5), (0.0, 1.0, 4.0, 1e9), (3.0, 0.5, -1e9, -1.0), (1.0, 2.0, -9.0, 9.0)],
+)
+def test_truncated_normals_have_their_distribution(mean, std, a, b):
+    from scipy.stats import kstest, truncnorm
+
+    pb.manual_seed(5)
+    x = init.trunc_normal_(empty(20000, dtype=np.float64), mean, std, a, b).numpy()
+    assert x.min() >= a
+    assert x.max() <= b
+    expected = truncnorm((a - mean) / std, (b - mean) / std, mean, std)
+    assert kstest(x, expected.cdf).pvalue > 1e-3  # a wrong one of this size would be at 0
+
+
+def test_sparse_columns():
+    pb.manual_seed(6)
+    x = init.sparse_(empty(40, 500), sparsity=0.21, std=2.0).numpy()
+    assert ((x == 0).sum(axis=0) == 9).all()
+    assert x[x != 0].std() == pytest.approx(2.0, rel=0.03)
+    assert ((x == 0).sum(axis=1) > 70).all()  # no row is preferred
+    assert (init.sparse_(empty(3, 2), 1.0).numpy() == 0).all()
+
+
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg"])
+@pytest.mark.parametrize("distribution", ["truncated_normal", "untruncated_normal", "uniform"])
+def test_variance_scaling(mode, distribution):
+    fan = {"fan_in": FAN_IN, "fan_out": FAN_OUT, "fan_avg": (FAN_IN + FAN_OUT) / 2}[mode]
+    pb.manual_seed(7)
+    x = init.variance_scaling_(empty(), 3.0, mode, distribution).numpy()
+    assert x.std() == pytest.approx(math.sqrt(3.0 / fan), rel=0.03)
+
+
+def test_parameters_without_elements_are_left_alone():
+    for fill in (init.kaiming_uniform_, init.kaiming_normal_, init.he_normal_, init.lecun_uniform_, init.normal_):
+        assert fill(empty(3, 0)).shape == (3, 0)
+
+
 def test_defaults_of_layers():
     for layer, fan in ((nn.Linear(50, 400), 50), (nn.Conv2d(8, 300, 3, groups=2), 36)):
         bound = 1 / math.sqrt(fan)
@@ -120,8 +158,18 @@ def test_errors():
         init.calculate_gain("swish")
     with pytest.raises(ValueError, match="mode must be one of 'fan_in', 'fan_out'"):
         init.kaiming_normal_(empty(), mode="fan")
-    with pytest.raises(ValueError, match=r"mean 0.0 and std 1.0 hardly ever lies in \[5.0, 6.0\]"):
-        init.trunc_normal_(empty(), a=5.0, b=6.0)
+    with pytest.raises(ValueError, match=r"needs std > 0 and a < b, not std=1.0, a=2.0, b=1.0"):
+        init.trunc_normal_(empty(), a=2.0, b=1.0)
+    with pytest.raises(ValueError, match=r"uniform_ needs a ≤ b, not a=1.0, b=0.0"):
+        init.uniform_(empty(), 1.0, 0.0)
+    with pytest.raises(ValueError, match=r"normal_ needs std ≥ 0, not -1.0"):
+        init.normal_(empty(), std=-1.0)
+    with pytest.raises(ValueError, match="sparse_ needs a matrix, not shape"):
+        init.sparse_(empty(), 0.5)
+    with pytest.raises(ValueError, match=r"between 0 and 1, not 1.5"):
+        init.sparse_(empty(2, 2), 1.5)
+    with pytest.raises(ValueError, match="distribution must be one of"):
+        init.variance_scaling_(empty(), distribution="normal")
     with pytest.raises(ValueError, match="eye_ needs a matrix"):
         init.eye_(empty(3))
 

@@ -9,10 +9,8 @@ import random
 import pytest
 
 import pullback as pb
+from parity.schedules import RATES, SAMPLES, ours, theirs, walk
 from pullback import optim
-
-RATES = (0.1, 0.3)
-EPOCHS = 100
 
 
 @pytest.fixture(autouse=True)
@@ -21,70 +19,16 @@ def _on_numpy():
         yield
 
 
-def ours(name: str = "", **options) -> optim.Optimizer:
-    kind = optim.Adam if "adam" in name else optim.SGD
-    return kind([{"params": [pb.Parameter([0.0])], "lr": lr} for lr in RATES], **options)
-
-
-def theirs(torch, name: str = ""):
-    kind = torch.optim.Adam if "adam" in name else torch.optim.SGD
-    return kind([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in RATES])
-
-
-#: name (an Adam's with "adam" in it, else an SGD's) -> builds the schedule from a module with PyTorch's class names
-SCHEDULES = {
-    "step": lambda s, o: s.StepLR(o, 3, 0.5),
-    "multistep": lambda s, o: s.MultiStepLR(o, [2, 7, 7, 20], 0.3),
-    "constant": lambda s, o: s.ConstantLR(o, 0.25, 4),
-    "linear": lambda s, o: s.LinearLR(o, 0.1, 1.0, 7),
-    "linear-down": lambda s, o: s.LinearLR(o, 1.0, 0.0, 9),
-    "exponential": lambda s, o: s.ExponentialLR(o, 0.9),
-    "polynomial": lambda s, o: s.PolynomialLR(o, 12, 2.0),
-    "cosine": lambda s, o: s.CosineAnnealingLR(o, 10),
-    "cosine-min": lambda s, o: s.CosineAnnealingLR(o, 7, 0.01),
-    "lambda": lambda s, o: s.LambdaLR(o, lambda epoch: 0.95**epoch),
-    "lambdas": lambda s, o: s.LambdaLR(o, [lambda epoch: 1.0 / (1 + epoch), lambda epoch: 0.5]),
-    "two-at-once": lambda s, o: s.ChainedScheduler([s.ConstantLR(o, 0.5, 5), s.ExponentialLR(o, 0.9)]),
-    "warm-cosine": lambda s, o: s.SequentialLR(o, [s.LinearLR(o, 0.1, 1.0, 5), s.CosineAnnealingLR(o, 20)], [5]),
-    "three": lambda s, o: s.SequentialLR(
-        o, [s.ConstantLR(o, 0.1, 2), s.ExponentialLR(o, 0.9), s.StepLR(o, 4, 0.5)], [4, 12]
-    ),
-    "lambda-last": lambda s, o: s.SequentialLR(
-        o, [s.MultiStepLR(o, [1, 2], 0.1), s.LambdaLR(o, lambda e: 0.9**e), s.PolynomialLR(o, 10)], [3, 15]
-    ),
-    "multiplicative": lambda s, o: s.MultiplicativeLR(o, [lambda epoch: 0.95, lambda epoch: 1.0 - 1.0 / (epoch + 2)]),
-    "restarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 7, eta_min=0.01),
-    "longer-restarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 3, 2),
-    "one-cycle": lambda s, o: s.OneCycleLR(o, 0.7, EPOCHS),
-    "one-cycle-adam": lambda s, o: s.OneCycleLR(
-        o, [0.7, 0.2], epochs=EPOCHS // 4, steps_per_epoch=5, pct_start=0.4, anneal_strategy="linear",
-        base_momentum=[0.5, 0.6], max_momentum=0.8, div_factor=10.0, final_div_factor=50.0, three_phase=True,
-    ),
-    "one-cycle-constant-momentum": lambda s, o: s.OneCycleLR(o, 0.7, EPOCHS + 3, cycle_momentum=False),
-    "triangles": lambda s, o: s.CyclicLR(o, 0.01, [0.1, 0.5], 6, base_momentum=0.7, max_momentum=[0.8, 0.9]),
-    "falling-triangles-adam": lambda s, o: s.CyclicLR(o, [0.01, 0.02], 0.1, 4, 9, "triangular2"),
-    "exponential-triangles": lambda s, o: s.CyclicLR(o, 0.01, 0.1, 5, None, "exp_range", 0.97, cycle_momentum=False),
-    "own-triangles": lambda s, o: s.CyclicLR(o, 0.01, 0.1, 5, scale_fn=lambda x: 1 / x, scale_mode="cycle"),
-    "restarts-later": lambda s, o: s.SequentialLR(
-        o, [s.LinearLR(o, 0.1), s.CosineAnnealingWarmRestarts(o, 6), s.MultiplicativeLR(o, lambda e: 0.9)], [5, 20]
-    ),
-}  # fmt: skip
+SCHEDULES = {name: build for samples in SAMPLES.values() for name, build in samples.items() if "plateau" not in name}
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of")
 @pytest.mark.filterwarnings("ignore:The epoch parameter")
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_values_equal_pytorch(name: str) -> None:
-    torch = pytest.importorskip("torch")
-    a, b = ours(name), theirs(torch, name)
-    build = SCHEDULES[name]
-    mine, other = build(optim.lr_scheduler, a), build(torch.optim.lr_scheduler, b)
-    for epoch in range(EPOCHS):
-        for key in ("lr", "betas" if "adam" in name else "momentum"):
-            assert [g[key] for g in a.param_groups] == [g[key] for g in b.param_groups], f"epoch {epoch}, {key}"
-        assert mine.get_last_lr() == other.get_last_lr(), f"epoch {epoch}"
-        mine.step()
-        other.step()
+    pytest.importorskip("torch")
+    for what, mine, other in walk(name, SCHEDULES[name]):
+        assert mine == other, what
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -122,7 +66,7 @@ def test_resumed_schedules_go_on_with_the_same_values(name: str) -> None:
 )
 def test_plateau_equals_pytorch(options: dict) -> None:
     torch = pytest.importorskip("torch")
-    a, b = ours(), theirs(torch)
+    a, b = ours(), theirs()
     mine = optim.ReduceLROnPlateau(a, **options)
     other = torch.optim.lr_scheduler.ReduceLROnPlateau(b, **options)
     rng = random.Random(1)
@@ -141,7 +85,7 @@ def test_plateau_equals_pytorch(options: dict) -> None:
 @pytest.mark.parametrize("options", [(0.05,), ([0.05, 0.5], 0), (0.02, 7, "linear")])
 def test_annealing_to_the_averaging_rate_equals_pytorch(options: tuple) -> None:
     torch = pytest.importorskip("torch")
-    a, b = ours(), theirs(torch)
+    a, b = ours(), theirs()
     before, other_before = optim.ExponentialLR(a, 0.9), torch.optim.lr_scheduler.ExponentialLR(b, 0.9)
     mine, other = optim.SWALR(a, *options), torch.optim.swa_utils.SWALR(b, *options)
     for epoch in range(30):
@@ -160,7 +104,7 @@ def test_annealing_to_the_averaging_rate_equals_pytorch(options: tuple) -> None:
 @pytest.mark.parametrize("mult", [1, 2])
 def test_restarts_at_fractions_of_epochs_equal_pytorch(mult: int) -> None:
     torch = pytest.importorskip("torch")
-    a, b = ours(), theirs(torch)
+    a, b = ours(), theirs()
     mine = optim.CosineAnnealingWarmRestarts(a, 3, mult)
     other = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(b, 3, mult)
     for epoch in [0.25 * i for i in range(60)] + [4, None, None, 1, None]:
