@@ -73,8 +73,10 @@ def _norm(tensors: list[Tensor], p: float) -> Tensor:
             total = ops.maximum(total, part)
         return total
     if p == 2.0:
-        return ops.sqrt(_sum([ops.sum(t * t) for t in tensors]))
-    return _sum([ops.sum(ops.abs(t) ** p) for t in tensors]) ** (1.0 / p)
+        root: Tensor = ops.sqrt(_sum([ops.sum(t * t) for t in tensors]))
+        return root
+    norm: Tensor = _sum([ops.sum(ops.abs(t) ** p) for t in tensors]) ** (1.0 / p)
+    return norm
 
 
 def _sum(parts: list[Tensor]) -> Tensor:

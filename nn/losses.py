@@ -13,19 +13,24 @@ __all__ = [
 ]  # fmt: skip
 
 
-def mse_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
-    """(x − t)², reduced."""
-    return ops.mse_loss(input, target, reduction=reduction)
+def mse_loss(input: Tensor, target: Any, *, reduction: str = "mean", weight: Any = None) -> Tensor:
+    """(x − t)², reduced. `weight`: a factor each, of the input's shape; the mean is divided by their sum."""
+    return ops.mse_loss(input, target, reduction=reduction, weight=weight)
 
 
-def l1_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
-    """|x − t|, reduced; its derivative at 0 is 0."""
-    return ops.l1_loss(input, target, reduction=reduction)
+def l1_loss(input: Tensor, target: Any, *, reduction: str = "mean", weight: Any = None) -> Tensor:
+    """|x − t|, reduced; its derivative at 0 is 0. `weight` as in `mse_loss`."""
+    return ops.l1_loss(input, target, reduction=reduction, weight=weight)
 
 
-def huber_loss(input: Tensor, target: Any, *, reduction: str = "mean", delta: float = 1.0) -> Tensor:
-    """d²/2 where |d| < delta, delta·(|d| − delta/2) elsewhere, with d = x − t. Huber 1964."""
-    return ops.huber_loss(input, target, reduction=reduction, delta=delta)
+def huber_loss(
+    input: Tensor, target: Any, *, reduction: str = "mean", delta: float = 1.0, weight: Any = None
+) -> Tensor:
+    """d²/2 where |d| < delta, delta·(|d| − delta/2) elsewhere, with d = x − t. Huber 1964.
+
+    `weight`: a factor each, of the input's shape; the mean is over all elements all the same, as in PyTorch.
+    """
+    return ops.huber_loss(input, target, reduction=reduction, delta=delta, weight=weight)
 
 
 def smooth_l1_loss(input: Tensor, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:

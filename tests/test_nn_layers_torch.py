@@ -101,6 +101,7 @@ LAYERS = {
     "instancenorm3d": (lambda n, **k: n.InstanceNorm3d(2, 1e-3, 0.5, True, True, **k), [(2, 2, 2, 2, 2)]),
     "bilinear": (lambda n, **k: n.Bilinear(3, 4, 2, **k), [(5, 3), (5, 4)]),
     "bilinear-nobias": (lambda n, **k: n.Bilinear(2, 2, 3, False, **k), [(2, 3, 2), (2, 3, 2)]),
+    "softmax2d": (lambda n, **k: n.Softmax2d(), [(2, 3, 2, 2)]),
     "dropout1d-eval": (lambda n, **k: n.Dropout1d(0.3), [(3, 4, 2)]),
     "dropout3d-eval": (lambda n, **k: n.Dropout3d(0.3), [(3, 4, 2, 2, 1)]),
     "alphadropout-eval": (lambda n, **k: n.AlphaDropout(0.3), [(3, 4)]),
@@ -345,6 +346,20 @@ def test_loss(name, reduction):
     out, wanted = ours(*mine, pb.Tensor(target)), theirs(*other, torch.from_numpy(target))
     same(out, wanted)
     same_gradients(out, wanted, mine, other)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "huber_loss"])
+def test_weights_of_elements(name, reduction):
+    arrays = [rand(3, 4), rand(3, 4, seed=1), abs(rand(3, 4, seed=2))]
+    mine = [pb.Tensor(a, requires_grad=True) for a in arrays]
+    other = [torch.tensor(a, requires_grad=True) for a in arrays]
+    out = getattr(F, name)(*mine[:2], reduction=reduction, weight=mine[2])
+    wanted = getattr(TF, name)(*other[:2], reduction=reduction, weight=other[2])
+    same(out, wanted)
+    same_gradients(out, wanted, mine, other)
+    with pytest.raises(ValueError, match=r"weight must have the losses' shape \(3, 4\), not \(4,\)"):
+        getattr(F, name)(*mine[:2], weight=np.ones(4))
 
 
 def test_margin_losses_say_what_is_wrong():

@@ -59,8 +59,24 @@ def _reduced(losses: Tensor, reduction: str) -> Tensor:
 # -------------------------------------------------------------- regression
 
 
-def mse_loss(prediction: Any, target: Any, *, reduction: str = "mean") -> Tensor:
-    """Squared error (x − y)². Shapes must be equal.
+def _factors(weight: Any, losses: Tensor) -> Tensor:
+    """A factor for each loss."""
+    w = _tensor(weight, losses)
+    if w.shape != losses.shape:
+        raise ValueError(f"weight must have the losses' shape {losses.shape}, not {w.shape}")
+    return w
+
+
+def _each_weighted(losses: Tensor, weight: Any, reduction: str) -> Tensor:
+    """Losses with a factor each; the mean is divided by the sum of the factors."""
+    if weight is None:
+        return _reduced(losses, reduction)
+    w = _factors(weight, losses)
+    return _weighted(losses * w, w, reduction)
+
+
+def mse_loss(prediction: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Tensor:
+    """Squared error (x − y)². Shapes must be equal. `weight`: a factor each, of their shape; the mean is weighted.
 
     >>> import pullback as pb
     >>> pb.mse_loss(pb.Tensor([1.0, 2.0]), pb.Tensor([0.0, 4.0])).item()
@@ -68,13 +84,13 @@ def mse_loss(prediction: Any, target: Any, *, reduction: str = "mean") -> Tensor
     """
     x, y = _pair("mse_loss", prediction, target)
     d = x - y
-    return _reduced(d * d, reduction)
+    return _each_weighted(d * d, weight, reduction)
 
 
-def l1_loss(prediction: Any, target: Any, *, reduction: str = "mean") -> Tensor:
-    """Absolute error |x − y|; its slope where they are equal is 0."""
+def l1_loss(prediction: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Tensor:
+    """Absolute error |x − y|; its slope where they are equal is 0. `weight` as in `mse_loss`."""
     x, y = _pair("l1_loss", prediction, target)
-    return _reduced(abs(x - y), reduction)
+    return _each_weighted(abs(x - y), weight, reduction)
 
 
 def smooth_l1_loss(prediction: Any, target: Any, *, beta: float = 1.0, reduction: str = "mean") -> Tensor:
@@ -89,14 +105,20 @@ def smooth_l1_loss(prediction: Any, target: Any, *, beta: float = 1.0, reduction
     return _reduced(where(less(size, beta), d * d * (0.5 / beta), size - 0.5 * beta), reduction)
 
 
-def huber_loss(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean") -> Tensor:
-    """Squared error d²/2 where |d| < δ, else δ·(|d| − δ/2) (Huber 1964)."""
+def huber_loss(
+    prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean", weight: Any = None
+) -> Tensor:  # fmt: skip
+    """Squared error d²/2 where |d| < δ, else δ·(|d| − δ/2) (Huber 1964).
+
+    `weight`: a factor each; as in PyTorch, "mean" then divides by the number of elements, unlike `mse_loss`.
+    """
     if delta <= 0:
         raise ValueError(f"huber_loss: delta must be positive, not {delta}")
     x, y = _pair("huber_loss", prediction, target)
     d = x - y
     size = abs(d)
-    return _reduced(where(less(size, delta), d * d * 0.5, delta * (size - 0.5 * delta)), reduction)
+    losses: Tensor = where(less(size, delta), d * d * 0.5, delta * (size - 0.5 * delta))
+    return _reduced(losses if weight is None else losses * _factors(weight, losses), reduction)
 
 
 # ------------------------------------------------------------ probabilities

@@ -178,6 +178,16 @@ class Softmax(_AlongAxis):
         return F.softmax(input, self.dim)
 
 
+class Softmax2d(Module):
+    """Softmax over the channels at each pixel: e^xᵢ / Σⱼ e^xⱼ along axis −3. (n, c, h, w) or (c, h, w)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input's shape."""
+        if input.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d takes (n, c, h, w) or (c, h, w), not {input.shape}")
+        return F.softmax(input, -3)
+
+
 class Softmin(_AlongAxis):
     """softmax(−x) along the axis `dim`."""
 

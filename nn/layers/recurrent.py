@@ -297,6 +297,9 @@ class RNNCell(_Cell):
     def _run(self, *arrays: Any) -> tuple[Tensor, ...]:
         return ops.rnn(*arrays, nonlinearity=self.nonlinearity)
 
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
+
 
 class LSTMCell(_Cell):
     """One step of long short-term memory: (x, (h₋, c₋)) -> (h, c). See `LSTM`."""
