@@ -18,7 +18,7 @@ import warnings
 from pathlib import Path
 
 import pullback as pb
-from parity.case import LIMIT, Section
+from parity.case import Section
 from parity.markdown import Row, details, run, summary
 
 #: Modules of `parity`, in the report's order.
@@ -35,8 +35,7 @@ float64, gradients for random cotangents, and the gradients of those with respec
 on the backend `{backend}` in {seconds:.0f} seconds. A sample counts as passed when everything compared on it agrees: to
 1e-10 in float64 and 2e-5 in float32, relative to the largest magnitude in the result. The columns say how many samples
 had each thing compared; – where there is nothing to compare (no samples of that dtype, results that are not numbers, or
-no derivative in PyTorch). Of an op with more than {limit} samples of a dtype, {limit} are compared, evenly spaced among
-them.
+no derivative in PyTorch).
 
 """
 
@@ -88,7 +87,6 @@ def main(arguments: list[str] | None = None) -> int:
             command=command,
             backend=options.backend,
             seconds=seconds,
-            limit=LIMIT,
         )
         options.out.write_text(head + summary(results) + "\n\n" + "\n\n".join(pages) + "\n", encoding="utf-8")
     return int(any(row.failed for rows in results.values() for row in rows))

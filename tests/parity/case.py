@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
-#: Of more samples than this (of one dtype) so many are compared.
-LIMIT = 60
+#: How many samples of one dtype are compared; None: all of them.
+LIMIT: int | None = None
 #: What a case may have compared, in the order of the report's columns.
 CHECKS = ("float32", "integers", "forward", "gradient", "second")
 
@@ -74,7 +74,7 @@ class Section:
 
 def some(samples: Sequence[T]) -> list[T]:
     """At most LIMIT samples, evenly spaced, with the first and the last."""
-    if len(samples) <= LIMIT:
+    if LIMIT is None or len(samples) <= LIMIT:
         return list(samples)
     return [samples[i * (len(samples) - 1) // (LIMIT - 1)] for i in range(LIMIT)]
 
