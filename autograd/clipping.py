@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 from . import ops
 from .state import no_grad
@@ -68,7 +67,7 @@ def _norm(tensors: list[Tensor], p: float) -> Tensor:
     """The p-norm of all the tensors' elements together."""
     if p == math.inf:
         parts = [ops.amax(ops.abs(t)) if t.size else ops.sum(t) for t in tensors]
-        total: Any = parts[0]
+        total: Tensor = parts[0]
         for part in parts[1:]:
             total = ops.maximum(total, part)
         return total
