@@ -12,7 +12,7 @@ from typing import Any
 
 from ..base import Kernel
 from ..numpy import NumpyBackend
-from . import guards, guards_sequence
+from . import guards, guards_sequence, sizes
 
 __all__ = ["NumbaBackend"]
 
@@ -37,12 +37,26 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "softmax_grad": ("rows", guards.last_axis),
     "log_softmax": ("rows", guards.last_axis),
     "log_softmax_grad": ("rows", guards.last_axis),
+    "standardize": ("rows", guards.standardize),
+    "standardize_grad": ("rows", guards.standardize),
     "layer_norm": ("rows", guards.layer_norm),
     "layer_norm_grad": ("rows", guards.layer_norm_grad),
+    "batch_norm": ("batch", guards.batch_norm),
+    "batch_norm_grad": ("batch", guards.batch_norm_grad),
     "cross_entropy_index": ("entropy", guards.cross_entropy_index),
     "cross_entropy_index_grad": ("entropy", guards.cross_entropy_index_grad),
-    "relu": ("pointwise", guards.one_shape),
-    "relu_grad": ("pointwise", guards.one_shape),
+    **dict.fromkeys(
+        ("relu", "relu_grad", "sigmoid", "sigmoid_grad", "log_sigmoid", "silu", "silu_grad", "erf", "tanh_grad"),
+        ("pointwise", guards.one_shape),
+    ),
+    **dict.fromkeys(
+        ("leaky_relu", "leaky_relu_grad", "elu", "elu_grad", "softplus", "softplus_grad"),
+        ("pointwise", guards.shaped),
+    ),
+    "gelu": ("pointwise", guards.gelu),
+    "gelu_grad": ("pointwise", guards.gelu),
+    "attention": ("attention", guards_sequence.attention),
+    "attention_grad": ("attention", guards_sequence.attention_grad),
     "rnn": ("rnn", guards_sequence.rnn),
     "rnn_grad": ("rnn", guards_sequence.rnn_grad),
     "gru": ("gru", guards_sequence.gru),
@@ -52,6 +66,12 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "sgd_step": ("updates", guards.update),
     "adam_step": ("updates", guards.update),
     "rmsprop_step": ("updates", guards.update),
+}
+
+# ops that NumPy computes where arrays are small, and how many arrays they take
+_SIZED: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(("exp", "log", "tanh", "sqrt", "negative"), sizes.unary),
+    **dict.fromkeys(("add", "subtract", "multiply", "divide", "power"), sizes.binary),
 }
 
 
@@ -81,6 +101,8 @@ class NumbaBackend(NumpyBackend):
         self._inherited = dict(self.kernels)
         for op, (module, guard) in _KERNELS.items():
             self.kernels[op] = Kernel(_Deferred(module, op), guard)
+        for op, by_size in _SIZED.items():
+            self.kernels[op] = Kernel(by_size(self._inherited[op].fn, _Deferred("pointwise", op)))
 
     def _choose(self, op: str, generic: Callable[..., Any]) -> Callable[..., Any]:
         """What a guard declines goes to NumPy's own kernel where there is one."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from .compile import Floats, Ints, kernel
 from .layout import ready
-from .mathematics import exp
+from .mathematics import exp_below
 from .rows import LANES, blocks, row_max, row_sum
 
 Array = Any
@@ -37,7 +37,7 @@ def _loss_rows(
         top = row_max(x, a, n, lanes)
         for i in range(n):
             z[i] = x[a + i] - top
-            e[i] = exp(z[i])
+            e[i] = exp_below(z[i])
         picked = z[t]
         if smoothing:
             picked = (one - share) * picked + share * (row_sum(z, 0, n, lanes) / x.dtype.type(n))
@@ -59,7 +59,7 @@ def _cotangent_rows(
             continue
         top = row_max(x, a, n, lanes)
         for i in range(a, a + n):
-            out[i] = exp(x[i] - top)
+            out[i] = exp_below(x[i] - top)
         total = row_sum(out, a, n, lanes)
         for i in range(a, a + n):
             out[i] = out[i] / total - rest

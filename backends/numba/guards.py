@@ -30,6 +30,16 @@ def one_shape(*arrays: Array) -> bool:
     return floats(*arrays) and all(a.shape == arrays[0].shape for a in arrays)
 
 
+def gelu(*arrays: Array, approximate: str) -> bool:
+    """As `one_shape`, with a known way to approximate."""
+    return approximate in ("none", "tanh") and one_shape(*arrays)
+
+
+def shaped(*arrays: Array, **numbers: float) -> bool:
+    """As `one_shape`, beside static parameters that are numbers."""
+    return one_shape(*arrays)
+
+
 def _pairs(least: int, *pairs: Any) -> bool:
     return all(isinstance(p, tuple) and len(p) == 2 and min(p) >= least for p in pairs)
 
@@ -202,6 +212,11 @@ def layer_norm_grad(gy: Array, x: Array, weight: Array, *, axes: int, eps: float
     return one_shape(gy, x) and layer_norm(x, weight, axes=axes, eps=eps)
 
 
+def standardize(*arrays: Array, axes: int, eps: float) -> bool:
+    """Rows of at least one axis."""
+    return one_shape(*arrays) and 0 < axes <= arrays[0].ndim
+
+
 def cross_entropy_index(logits: Array, target: Array, **static: Any) -> bool:
     """One row of scores an integer target."""
     return floats(logits) and logits.ndim == 2 and target.dtype.kind in "iu" and target.shape == logits.shape[:1]
@@ -220,3 +235,15 @@ def update(lr: Array, step: Array, *arrays: Array, n: int, **options: Any) -> bo
     if dtype not in _FLOATS or any(a.dtype != dtype for a in arrays):
         return False
     return all(a.shape == arrays[i % n].shape for i, a in enumerate(arrays))
+
+
+def batch_norm(x: Array, weight: Array, bias: Array, *, eps: float) -> bool:
+    """Channels on axis 1, with one weight and bias each."""
+    return floats(x, weight, bias) and x.ndim >= 2 and weight.shape == bias.shape == x.shape[1:2]
+
+
+def batch_norm_grad(gy: Array, gmean: Array, gvar: Array, x: Array, *channels: Array, eps: float) -> bool:
+    """A cotangent of the shape of x, and one of everything else for each channel."""
+    if not floats(gy, gmean, gvar, x, *channels) or x.ndim < 2 or gy.shape != x.shape:
+        return False
+    return all(a.shape == x.shape[1:2] for a in (gmean, gvar, *channels))

@@ -62,3 +62,20 @@ def lstm_grad(
     t, n, e = x.shape[0], x.shape[1], h0.shape[1]
     states = all(a.shape == (t, n, e) for a in (gy, gc, y, c))
     return states and c0.shape == h0.shape and ggates.shape == gates.shape == (t, n, 4 * e)
+
+
+def attention(q: Array, k: Array, v: Array, *, causal: bool, scale: float) -> bool:
+    """Equal leading axes: nothing to broadcast."""
+    if not floats(q, k, v) or not q.ndim == k.ndim == v.ndim >= 2:
+        return False
+    lead = q.shape[:-2] == k.shape[:-2] == v.shape[:-2]
+    return bool(lead and q.shape[-1] == k.shape[-1] and k.shape[-2] == v.shape[-2])
+
+
+def attention_grad(
+    gy: Array, glse: Array, q: Array, k: Array, v: Array, y: Array, lse: Array, *, causal: bool, scale: float
+) -> bool:
+    """As `attention`, with results and cotangents of its shapes."""
+    if not floats(gy, glse, q, k, v, y, lse) or not attention(q, k, v, causal=causal, scale=scale):
+        return False
+    return bool(gy.shape == y.shape == (*q.shape[:-1], v.shape[-1]) and glse.shape == lse.shape == q.shape[:-1])

@@ -94,15 +94,28 @@ def empty_as(x: Array) -> Array:
 
 
 def aligned_pair(x: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Two arrays of one shape in one order of memory, y's if it has any, and an empty array that lies as y does."""
+    """Two arrays of one shape in one order of memory, and an empty array in that order.
+
+    The order is y's, if it has any; but images lie channels-last if either does.
+    """
+    if x.strides != y.strides and lies_channels_last(x):
+        y = channels_last(y).transpose(0, 3, 1, 2)
     b = in_memory_order(y)
     if b is None:
         b = y = np.array(y, order="C")
     out = empty_as(y)
-    if x.strides == y.strides and x.flags.aligned:
-        a = in_memory_order(x)
-    else:
+    a = in_memory_order(x) if x.strides == y.strides else None
+    if a is None and lies_channels_last(y):
+        a = channels_last(x)
+    elif a is None:
         copy = empty_as(y)
         np.copyto(copy, x)
         a = in_memory_order(copy)
     return a, b, out
+
+
+def lies_channels_last(x: Array) -> bool:
+    """Images of several channels, in that order of memory alone."""
+    if x.ndim != 4 or x.flags.c_contiguous or not x.flags.aligned:
+        return False
+    return bool(x.transpose(0, 2, 3, 1).flags.c_contiguous)

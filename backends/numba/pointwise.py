@@ -1,57 +1,305 @@
 """Elementwise functions in one pass over memory, threaded, in whatever order the operands lie.
 
-Below `SMALL` elements NumPy's own function is as quick, and runs instead.
+A kernel is made from a function of single elements. Where NumPy has a fast function of its own, it runs below `SMALL`
+elements, or `sizes.LARGE` of them where it is as fast as a kernel on one thread.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .compile import Floats, kernel
+from .. import threads
+from .compile import Floats, Kernel, jit, kernel
 from .layout import aligned_pair, empty_as, in_memory_order
+from .mathematics import choose, exp_below, expm1_below, log1p_unit, normal
+from .mathematics import constant as c
+from .mathematics import erf as _erf
+from .mathematics import exp as _exp
+from .mathematics import log as _log
+from .mathematics import sigmoid as _sigmoid
+from .mathematics import tanh as _tanh
+from .memory import empty
 
 Array = Any
 SPAN = 16384  # elements of one task
 SMALL = 2048
 
 
-@kernel
-def _relu_span(x: Floats, out: Floats, span: int) -> None:
-    zero = x.dtype.type(0)
-    for i in range(span * SPAN, min((span + 1) * SPAN, x.size)):
-        v = x[i]
-        out[i] = zero if v <= zero else v
+def _named(fn: Callable[..., Any], name: str) -> Kernel:
+    """A kernel whose name, by which its compiled code is found again, is not that of the template."""
+    fn.__name__ = fn.__qualname__ = f"{name}_span"
+    return kernel(fn)
 
 
-@kernel
-def _relu_grad_span(u: Floats, y: Floats, out: Floats, span: int) -> None:
-    zero = y.dtype.type(0)
-    for i in range(span * SPAN, min((span + 1) * SPAN, y.size)):
-        v = u[i]  # read whatever y is: a load under a condition is a branch
-        out[i] = zero if y[i] <= zero else v
+def _unary(name: str, f: Any) -> Kernel:
+    """out = f(x, p, q) for numbers p and q."""
+    f = jit(f)
+
+    def span(x: Floats, out: Floats, p: float, q: float, task: int) -> None:
+        for i in range(task * SPAN, min((task + 1) * SPAN, x.size)):
+            out[i] = f(x[i], p, q)
+
+    return _named(span, name)
 
 
-def relu(x: Array) -> Array:
-    """max(x, 0) of any shape and memory order; the result lies as x does."""
-    if x.size < SMALL:
-        return np.maximum(x, 0)
+def _binary(name: str, f: Any) -> Kernel:
+    """out = f(u, x, p, q) for numbers p and q."""
+    f = jit(f)
+
+    def span(u: Floats, x: Floats, out: Floats, p: float, q: float, task: int) -> None:
+        for i in range(task * SPAN, min((task + 1) * SPAN, x.size)):
+            out[i] = f(u[i], x[i], p, q)
+
+    return _named(span, name)
+
+
+# ------------------------------------------------------------ functions of single elements
+
+
+def _relu_at(x: Any, p: Any, q: Any) -> Any:
+    return choose(x <= c(0.0, x), c(0.0, x), x)
+
+
+def _relu_grad_at(u: Any, y: Any, p: Any, q: Any) -> Any:
+    return choose(y <= c(0.0, y), c(0.0, y), u)
+
+
+def _leaky_relu_at(x: Any, p: Any, q: Any) -> Any:
+    return choose(x > c(0.0, x), x, x * c(p, x))
+
+
+def _leaky_relu_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
+    return choose(x > c(0.0, x), u, u * c(p, x))
+
+
+def _elu_at(x: Any, p: Any, q: Any) -> Any:
+    zero = c(0.0, x)
+    return choose(x > zero, x, c(p, x) * expm1_below(choose(x > zero, zero, x)))
+
+
+def _elu_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
+    zero = c(0.0, x)
+    return choose(x > zero, u, u * (c(p, x) * exp_below(choose(x > zero, zero, x))))
+
+
+def _sigmoid_at(x: Any, p: Any, q: Any) -> Any:
+    return _sigmoid(x)
+
+
+def _sigmoid_grad_at(u: Any, y: Any, p: Any, q: Any) -> Any:
+    return u * (y * (c(1.0, y) - y))
+
+
+def _log_sigmoid_at(x: Any, p: Any, q: Any) -> Any:
+    return choose(x < c(0.0, x), x, c(0.0, x)) - log1p_unit(exp_below(-abs(x)))
+
+
+def _softplus_at(x: Any, p: Any, q: Any) -> Any:
+    s = x * c(p, x)
+    smooth = choose(s > c(0.0, x), s, c(0.0, x)) + log1p_unit(exp_below(-abs(s)))
+    return choose(s > c(q, x), x, smooth / c(p, x))
+
+
+def _softplus_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
+    s = x * c(p, x)
+    return choose(s > c(q, x), u, u * _sigmoid(s))
+
+
+def _silu_at(x: Any, p: Any, q: Any) -> Any:
+    return x * _sigmoid(x)
+
+
+def _silu_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
+    s = _sigmoid(x)
+    return u * (s * (c(1.0, x) + x * (c(1.0, x) - s)))
+
+
+def _gelu_at(x: Any, p: Any, q: Any) -> Any:
+    return x * normal(x)[0]
+
+
+def _gelu_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
+    below, density = normal(x)
+    return u * (below + x * density)
+
+
+_SCALE = 2.0 * (2.0 / np.pi) ** 0.5  # (1 + tanh v)/2 = σ(2v), without cancellation where v is large and negative
+_CUBIC = _SCALE * 0.044715
+
+
+def _gelu_tanh_at(x: Any, p: Any, q: Any) -> Any:
+    return x * _sigmoid(x * (c(_SCALE, x) + c(_CUBIC, x) * (x * x)))
+
+
+def _gelu_tanh_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
+    square = x * x
+    s = _sigmoid(x * (c(_SCALE, x) + c(_CUBIC, x) * square))
+    slope = c(_SCALE, x) + c(3.0 * _CUBIC, x) * square
+    return u * (s * (c(1.0, x) + (c(1.0, x) - s) * x * slope))
+
+
+def _erf_at(x: Any, p: Any, q: Any) -> Any:
+    return _erf(x)
+
+
+def _exp_at(x: Any, p: Any, q: Any) -> Any:
+    return _exp(x)
+
+
+def _log_at(x: Any, p: Any, q: Any) -> Any:
+    return _log(x)
+
+
+def _tanh_at(x: Any, p: Any, q: Any) -> Any:
+    return _tanh(x)
+
+
+def _tanh_grad_at(u: Any, y: Any, p: Any, q: Any) -> Any:
+    return u * (c(1.0, y) - y * y)
+
+
+def _sqrt_at(x: Any, p: Any, q: Any) -> Any:
+    return np.sqrt(x)
+
+
+def _negative_at(x: Any, p: Any, q: Any) -> Any:
+    return -x
+
+
+def _add_at(x: Any, y: Any, p: Any, q: Any) -> Any:
+    return x + y
+
+
+def _subtract_at(x: Any, y: Any, p: Any, q: Any) -> Any:
+    return x - y
+
+
+def _multiply_at(x: Any, y: Any, p: Any, q: Any) -> Any:
+    return x * y
+
+
+def _divide_at(x: Any, y: Any, p: Any, q: Any) -> Any:
+    return x / y
+
+
+_relu, _relu_grad = _unary("relu", _relu_at), _binary("relu_grad", _relu_grad_at)
+_leaky_relu, _elu = _unary("leaky_relu", _leaky_relu_at), _unary("elu", _elu_at)
+_leaky_relu_grad, _elu_grad = _binary("leaky_relu_grad", _leaky_relu_grad_at), _binary("elu_grad", _elu_grad_at)
+_sigmoids, _sigmoid_grad = _unary("sigmoid", _sigmoid_at), _binary("sigmoid_grad", _sigmoid_grad_at)
+_log_sigmoid, _softplus = _unary("log_sigmoid", _log_sigmoid_at), _unary("softplus", _softplus_at)
+_softplus_grad = _binary("softplus_grad", _softplus_grad_at)
+_silu, _silu_grad = _unary("silu", _silu_at), _binary("silu_grad", _silu_grad_at)
+_gelus = {"none": _unary("gelu", _gelu_at), "tanh": _unary("gelu_tanh", _gelu_tanh_at)}
+_gelu_grads = {"none": _binary("gelu_grad", _gelu_grad_at), "tanh": _binary("gelu_tanh_grad", _gelu_tanh_grad_at)}
+_erfs, _tanh_grad = _unary("erf", _erf_at), _binary("tanh_grad", _tanh_grad_at)
+
+
+# ------------------------------------------------------------ ops
+
+
+def _map(run: Kernel, x: Array, p: float = 0.0, q: float = 0.0) -> Array:
+    """A function of one array; the result lies as it does."""
     source = in_memory_order(x)
     if source is None:
         source = x = np.array(x, order="C")
     out = empty_as(x)
-    _relu_span(-(-x.size // SPAN), source, in_memory_order(out))
+    run(-(-x.size // SPAN), source, in_memory_order(out), p, q)
     return out
+
+
+def _join(run: Kernel, u: Array, x: Array, p: float = 0.0, q: float = 0.0) -> Array:
+    """A function of two arrays of one shape; the result lies as x does."""
+    u, x, out = aligned_pair(u, x)
+    run(-(-x.size // SPAN), u, x, in_memory_order(out), p, q)
+    return out
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0) of any shape and memory order; the result lies as x does."""
+    return np.maximum(x, 0) if x.size < SMALL else _map(_relu, x)
 
 
 def relu_grad(u: Array, y: Array) -> Array:
     """u where y > 0, else 0; equal shapes."""
-    if y.size < SMALL:
-        return np.where(y <= 0, y.dtype.type(0), u)
-    u, y, out = aligned_pair(u, y)
-    _relu_grad_span(-(-y.size // SPAN), u, y, in_memory_order(out))
-    return out
+    return np.where(y <= 0, y.dtype.type(0), u) if y.size < SMALL else _join(_relu_grad, u, y)
+
+
+def leaky_relu(x: Array, *, negative_slope: float) -> Array:
+    """x where x > 0, else negative_slope·x."""
+    return _map(_leaky_relu, x, negative_slope)
+
+
+def leaky_relu_grad(u: Array, x: Array, *, negative_slope: float) -> Array:
+    """u where x > 0, else negative_slope·u; equal shapes."""
+    return _join(_leaky_relu_grad, u, x, negative_slope)
+
+
+def elu(x: Array, *, alpha: float) -> Array:
+    """x where x > 0, else α·(eˣ − 1)."""
+    return _map(_elu, x, alpha)
+
+
+def elu_grad(u: Array, x: Array, *, alpha: float) -> Array:
+    """u where x > 0, else u·α·eˣ; equal shapes."""
+    return _join(_elu_grad, u, x, alpha)
+
+
+def sigmoid(x: Array) -> Array:
+    """1/(1 + e⁻ˣ)."""
+    return _map(_sigmoids, x)
+
+
+def sigmoid_grad(u: Array, y: Array) -> Array:
+    """u·y·(1 − y); equal shapes."""
+    return u * (y * (1 - y)) if y.size < SMALL else _join(_sigmoid_grad, u, y)
+
+
+def log_sigmoid(x: Array) -> Array:
+    """min(x, 0) − log(1 + e^−|x|)."""
+    return _map(_log_sigmoid, x)
+
+
+def softplus(x: Array, *, beta: float, threshold: float) -> Array:
+    """log(1 + e^(βx))/β, and x where βx > threshold."""
+    return _map(_softplus, x, beta, threshold)
+
+
+def softplus_grad(u: Array, x: Array, *, beta: float, threshold: float) -> Array:
+    """u·σ(βx), and u where βx > threshold; equal shapes."""
+    return _join(_softplus_grad, u, x, beta, threshold)
+
+
+def silu(x: Array) -> Array:
+    """x·σ(x)."""
+    return _map(_silu, x)
+
+
+def silu_grad(u: Array, x: Array) -> Array:
+    """u·s·(1 + x·(1 − s)) with s = σ(x); equal shapes."""
+    return _join(_silu_grad, u, x)
+
+
+def gelu(x: Array, *, approximate: str) -> Array:
+    """x·Φ(x)."""
+    return _map(_gelus[approximate], x)
+
+
+def gelu_grad(u: Array, x: Array, *, approximate: str) -> Array:
+    """u·(Φ(x) + x·Φ′(x)); equal shapes."""
+    return _join(_gelu_grads[approximate], u, x)
+
+
+def erf(x: Array) -> Array:
+    """Error function."""
+    return _map(_erfs, x)
+
+
+def tanh_grad(u: Array, y: Array) -> Array:
+    """u·(1 − y²); equal shapes."""
+    return u * (1 - y * y) if y.size < SMALL else _join(_tanh_grad, u, y)
 
 
 @kernel
@@ -65,3 +313,58 @@ def _clip_span(x: Floats, span: int) -> None:
 def clip_below(x: Array) -> None:
     """relu in place, of an array that lies densely in memory."""
     _clip_span(-(-x.size // SPAN), in_memory_order(x))
+
+
+# ------------------------------------------------------------ what NumPy is fast at: these get large arrays alone
+
+_SINGLE = frozenset((np.dtype(np.float32),))
+_FLOATS = _SINGLE | {np.dtype(np.float64)}
+
+
+def _large(ufunc: Any, f: Any, dtypes: frozenset[Any] = _FLOATS) -> Callable[[Array], Array]:
+    run = _unary(ufunc.__name__, f)
+
+    def op(x: Array) -> Array:
+        return ufunc(x) if x.dtype not in dtypes or threads.forked() else _map(run, x)
+
+    op.__doc__ = f"{ufunc.__name__} of every element."
+    return op
+
+
+def _large_pair(ufunc: Any, f: Any) -> Callable[[Array, Any], Array]:
+    run, whole = _binary(ufunc.__name__, f), jit(f)
+
+    def by_number(x: Any, p: Any, q: Any) -> Any:
+        return whole(x, c(p, x), p, q)
+
+    run_number = _unary(f"{ufunc.__name__}_number", by_number)
+
+    def op(x: Array, y: Any) -> Array:
+        if x.dtype not in _FLOATS or threads.forked():
+            return ufunc(x, y)
+        if type(y) is float or type(y) is int:
+            return _map(run_number, x, y)
+        if type(y) is not np.ndarray or y.dtype != x.dtype:
+            return ufunc(x, y)
+        if y.shape == x.shape:
+            return _join(run, x, y)
+        whole_shape = np.broadcast_shapes(x.shape, y.shape)
+        if whole_shape == x.shape and in_memory_order(x) is not None:
+            return ufunc(x, y, out=empty_as(x))
+        return ufunc(x, y, out=empty(whole_shape, x.dtype))
+
+    op.__doc__ = f"{ufunc.__name__} of two arrays, or of an array and a number; they broadcast."
+    return op
+
+
+exp, log, tanh = (
+    _large(np.exp, _exp_at, _SINGLE), _large(np.log, _log_at, _SINGLE), _large(np.tanh, _tanh_at, _SINGLE),
+)  # fmt: skip
+sqrt, negative = _large(np.sqrt, _sqrt_at), _large(np.negative, _negative_at)
+add, subtract = _large_pair(np.add, _add_at), _large_pair(np.subtract, _subtract_at)
+multiply, divide = _large_pair(np.multiply, _multiply_at), _large_pair(np.true_divide, _divide_at)
+
+
+def power(x: Array, y: Any) -> Array:
+    """xʸ; they broadcast. A square is a product."""
+    return multiply(x, x) if type(y) in (int, float) and y == 2 else x**y

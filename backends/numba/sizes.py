@@ -1,0 +1,35 @@
+"""Ops that NumPy computes fast on one thread: small arrays go to its functions, large ones to threaded kernels.
+
+The choice costs every call of these ops time, so it is one comparison here. Nothing here needs Numba.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = Any
+
+LARGE = 1 << 16  # elements
+
+_ndarray = np.ndarray
+
+
+def unary(small: Callable[..., Any], large: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of one array that runs one or the other."""
+
+    def op(x: Array) -> Array:
+        return small(x) if x.size < LARGE else large(x)
+
+    return op
+
+
+def binary(small: Callable[..., Any], large: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of two arrays or numbers that runs one or the other, by the size of the first."""
+
+    def op(x: Array, y: Array) -> Array:
+        return small(x, y) if type(x) is not _ndarray or x.size < LARGE else large(x, y)
+
+    return op

@@ -1,0 +1,267 @@
+"""The Numba kernels of elementwise functions, normalisation and attention: accuracy, shapes, strides, threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from scipy import special
+
+from pullback.autograd import ops
+from pullback.autograd.ops import activation, unary
+from pullback.autograd.ops.attention import attention, attention_grad
+from pullback.autograd.ops.norm import batch_norm, batch_norm_grad, standardize, standardize_grad
+from pullback.backends import get_backend, threads
+from pullback.backends.numba import products, sizes
+
+numba_backend, numpy_backend = get_backend("numba"), get_backend("numpy")
+DTYPES = ["float32", "float64"]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(11)
+
+
+def run(prim, *arrays, **params):
+    """The kernel's results, none of which fell back."""
+    params = {**prim.defaults, **params}
+    before = numba_backend.fallbacks[prim.name]
+    out = numba_backend.kernel(prim.name, prim.forward)(*arrays, **params)
+    assert numba_backend.fallbacks[prim.name] == before
+    return out if isinstance(out, tuple) else (out,)
+
+
+def agree(prim, *arrays, **params):
+    """The kernel against NumPy in double precision; inputs stay as they were. Returns the kernel's results."""
+    copies = [np.array(a, np.float64) for a in arrays]
+    got = run(prim, *arrays, **params)
+    want = numpy_backend.kernel(prim.name, prim.forward)(*copies, **{**prim.defaults, **params})
+    want = want if isinstance(want, tuple) else (want,)
+    for a, b in zip(arrays, copies, strict=True):
+        np.testing.assert_array_equal(a, b.astype(a.dtype))
+    for a, b in zip(got, want, strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == arrays[0].dtype
+        tolerance = (2e-5 if a.dtype == np.float32 else 1e-12) * max(1.0, np.abs(b).max())
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
+    return got
+
+
+# ------------------------------------------------------------ accuracy in single precision
+
+
+def floats_between(low, high, step):
+    """Every `step`-th float of one sign."""
+    ends = np.array([abs(low), abs(high)], np.float32).view(np.int32)
+    x = np.arange(ends.min(), ends.max(), step, dtype=np.int32).view(np.float32)
+    return -x if min(low, high) < 0 else x
+
+
+def ulps(y, exact):
+    """Error in units of the last place of the exact result."""
+    unit = np.spacing(np.maximum(np.abs(exact), 1.2e-38).astype(np.float32)).astype(np.float64)
+    return np.abs(y.astype(np.float64) - exact) / unit
+
+
+ACCURACY = [
+    ("exp", unary.exp, np.exp, [(-103.0, -1e-9), (1e-9, 88.7)], 1.1),
+    ("log", unary.log, np.log, [(1e-40, 3e38)], 1.1),
+    ("tanh", unary.tanh, np.tanh, [(-10.0, -1e-20), (1e-20, 10.0)], 2.0),
+    ("erf", unary.erf, special.erf, [(-4.2, -1e-20), (1e-20, 4.2)], 1.3),
+    ("sigmoid", activation.sigmoid, special.expit, [(-87.0, -1e-9), (1e-9, 20.0)], 2.5),
+    ("silu", activation.silu, lambda x: x * special.expit(x), [(-80.0, -1e-9), (1e-9, 80.0)], 3.5),
+    ("softplus", activation.softplus, lambda x: np.logaddexp(0, x), [(-80.0, -1e-9), (1e-9, 19.9)], 2.5),
+    ("log_sigmoid", activation.log_sigmoid, special.log_expit, [(-80.0, -1e-9), (1e-9, 80.0)], 2.5),
+    ("elu", activation.elu, np.expm1, [(-80.0, -1e-9)], 1.5),
+    ("gelu", activation.gelu, lambda x: x * special.ndtr(x), [(-3.0, -1e-9), (1e-9, 9.0)], 8.0),  # the rounding of x²/2
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("prim", "exact", "ranges", "limit"), [a[1:] for a in ACCURACY], ids=[a[0] for a in ACCURACY])
+def test_single_precision_is_accurate_to_a_few_units_in_the_last_place(prim, exact, ranges, limit):
+    for low, high in ranges:
+        x = floats_between(low, high, 997)
+        x = np.concatenate([x, np.full(max(0, sizes.LARGE - x.size), x[0])])
+        assert ulps(run(prim, x)[0], exact(x.astype(np.float64))).max() <= limit
+
+
+@pytest.mark.parametrize("prim", [a[1] for a in ACCURACY], ids=[a[0] for a in ACCURACY])
+def test_special_values(prim):
+    values = np.array([np.nan, np.inf, -np.inf, 0.0, 200.0, -200.0, 1e-40, -1e30, 1e30], np.float32)
+    x = np.resize(values, sizes.LARGE + 3)
+    with np.errstate(all="ignore"):
+        want = numpy_backend.kernel(prim.name, prim.forward)(x.astype(np.float64), **prim.defaults)
+        got = run(prim, x)[0]
+        np.testing.assert_allclose(got, want.astype(np.float32), rtol=1e-5, atol=1e-38)
+
+
+# ------------------------------------------------------------ elementwise
+
+PAIRS = [
+    (activation.relu_grad, {}), (activation.sigmoid_grad, {}), (activation.silu_grad, {}), (unary.tanh_grad, {}),
+    (activation.leaky_relu_grad, {"negative_slope": 0.3}), (activation.elu_grad, {"alpha": 0.7}),
+    (activation.softplus_grad, {"beta": 2.0, "threshold": 1.0}),
+    (activation.gelu_grad, {"approximate": "none"}), (activation.gelu_grad, {"approximate": "tanh"}),
+    (ops.add, {}), (ops.subtract, {}), (ops.multiply, {}), (ops.divide, {}),
+]  # fmt: skip
+SINGLES = [
+    (activation.relu, {}), (activation.leaky_relu, {}), (activation.elu, {"alpha": 0.6}), (activation.sigmoid, {}),
+    (activation.log_sigmoid, {}), (activation.softplus, {"beta": 0.5, "threshold": 2.0}), (activation.silu, {}),
+    (activation.gelu, {}), (activation.gelu, {"approximate": "tanh"}), (unary.erf, {}), (unary.exp, {}),
+    (unary.tanh, {}), (ops.negative, {}),
+]  # fmt: skip
+
+
+def layouts(x):
+    """The same values in different orders of memory."""
+    yield x
+    yield np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    yield np.asfortranarray(x)
+    yield np.stack([x, x], axis=-1)[..., 0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 5, 7, 11), (2, 17, 44, 45)], ids=["one", "odd", "large"])
+def test_elementwise(shape, dtype, rng):
+    x, u = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+    x += np.sign(x) * 0.1  # away from kinks, and from 0 for division
+    for a in layouts(x):
+        for prim, params in SINGLES:
+            agree(prim, a, **params)
+        agree(unary.log, abs(a))
+        agree(unary.sqrt, abs(a))
+        for b in layouts(u):
+            for prim, params in PAIRS:
+                agree(prim, b, a, **params)
+
+
+def test_large_arrays_with_numbers_rows_and_other_dtypes(rng):
+    x = rng.standard_normal((300, 301)).astype(np.float32)
+    row, column = x[0].copy(), x[:, :1].copy()
+    for prim in (ops.add, ops.subtract, ops.multiply, ops.divide):
+        kernel = numba_backend.kernel(prim.name, prim.forward)
+        ufunc = getattr(np, {"divide": "true_divide"}.get(prim.name, prim.name))
+        for other in (
+            2.5,
+            3,
+            row,
+            column,
+            x[None],
+            np.float32(2),
+            np.float64(2),
+            x.astype(np.float64),
+            np.arange(1, 302),
+        ):
+            got, want = kernel(x, other), ufunc(x, other)
+            assert got.dtype == want.dtype
+            np.testing.assert_array_equal(got, want)
+    power = numba_backend.kernel("power", ops.power.forward)
+    np.testing.assert_array_equal(power(x, 2), x * x)
+    np.testing.assert_array_equal(power(x, 3.0), x**3.0)
+    whole = np.arange(90000)
+    np.testing.assert_array_equal(numba_backend.kernel("add", ops.add.forward)(whole, 1), whole + 1)
+    np.testing.assert_allclose(numba_backend.kernel("exp", unary.exp.forward)(whole / 1e5), np.exp(whole / 1e5))
+
+
+# ------------------------------------------------------------ normalisation
+
+SHAPES = [
+    (5, 3), (1, 4), (1000, 70), (3, 2, 4), (2, 3, 2, 3, 2), (2, 3, 2, 3), (3, 3, 3, 3), (33, 1, 5, 5), (7, 5, 9, 11),
+    (40, 64, 8, 8), (2, 300, 3, 5), (3, 2, 150, 151),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_batch_norm(shape, dtype, rng):
+    def draw(*shape):
+        return rng.standard_normal(shape).astype(dtype)
+
+    x, gy = draw(*shape) * 2 + 3, draw(*shape)
+    weight, bias, gmean, gvar, mean = (draw(shape[1]) for _ in range(5))
+    var = abs(draw(shape[1])) + np.asarray(0.3, dtype)
+    for a in layouts(x) if x.ndim == 4 else [x, np.asfortranarray(x)]:
+        agree(batch_norm, a, weight, bias, eps=0.01)
+        for g in (gy, np.moveaxis(np.ascontiguousarray(np.moveaxis(gy, 1, -1)), -1, 1)):
+            agree(batch_norm_grad, g, gmean, gvar, a, weight, mean, var, eps=0.01)
+
+
+def test_statistics_of_values_far_from_zero_do_not_cancel(rng):
+    x = (rng.standard_normal((64, 8, 16, 16)) + 3000).astype(np.float32)
+    ones = np.ones(8, np.float32)
+    for a in layouts(x):
+        _, _, var = run(batch_norm, a, ones, ones)
+        np.testing.assert_allclose(var, x.astype(np.float64).var((0, 2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("shape", "axes"), [((1, 1), 1), ((3, 63), 1), ((2, 5, 65), 1), ((4, 7, 130), 2), ((1000, 9), 1)]
+)
+def test_standardize(shape, axes, dtype, rng):
+    x, g = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+    for a in (x, np.asfortranarray(x)):
+        agree(standardize, a, axes=axes, eps=0.1)
+        agree(standardize_grad, g, a, axes=axes, eps=0.1)
+
+
+# ------------------------------------------------------------ attention
+
+HEADS = [
+    ((2, 3, 5, 4), (2, 3, 7, 4), (2, 3, 7, 3)), ((2, 7, 5), (2, 7, 5), (2, 7, 5)), ((1, 3, 2), (1, 5, 2), (1, 5, 3)),
+    ((8, 2), (3, 2), (3, 4)), ((1, 13, 17), (1, 19, 17), (1, 19, 18)), ((3, 2, 150, 32),) * 3,
+    ((2, 2, 2, 70, 33),) * 3, ((1, 1, 130, 1), (1, 1, 200, 1), (1, 1, 200, 1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("library", ["blas", "loops"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shapes", HEADS, ids=[str(h[0]) for h in HEADS])
+def test_attention(shapes, dtype, library, rng, monkeypatch):
+    if library == "loops":
+        monkeypatch.setattr(products, "_blas", lambda dtype: 0)
+
+    def draw(shape, within_rows):
+        x = rng.standard_normal(shape).astype(dtype)
+        if not within_rows or x.ndim < 3:
+            return x
+        x = np.concatenate([x, x], axis=-1).swapaxes(-2, -3).copy().swapaxes(-2, -3)
+        return x[..., : shape[-1]]  # heads side by side in each row, with a gap
+
+    for causal in (False, True):
+        for within_rows in (False, True):
+            q, k, v = (draw(shape, within_rows) for shape in shapes)
+            y, lse = agree(attention, q, k, v, causal=causal, scale=0.4)
+            gy, glse = draw(y.shape, within_rows), draw(lse.shape, False)
+            agree(attention_grad, gy, glse, q, k, v, y, lse, causal=causal, scale=0.4)
+
+
+def test_attention_result_lies_as_the_projection_does(rng):
+    qkv = rng.standard_normal((2, 6, 3, 4, 8)).astype(np.float32).transpose(2, 0, 3, 1, 4)
+    y, _ = run(attention, *qkv, causal=True, scale=0.3)
+    assert y.transpose(0, 2, 1, 3).flags.c_contiguous
+
+
+def test_results_are_the_same_bits_for_any_number_of_threads(rng):
+    x = rng.standard_normal((9, 24, 33, 35)).astype(np.float32)
+    ones = np.ones(24, np.float32)
+    heads = rng.standard_normal((3, 4, 90, 16)).astype(np.float32)
+    before = threads.get_num_threads()
+    results = []
+    try:
+        for n in (1, 2):
+            threads.set_num_threads(n)
+            mean, var = run(batch_norm, x, ones, ones)[1:]
+            y, lse = run(attention, heads, heads, heads, causal=True, scale=0.3)
+            results.append([
+                mean, var, *run(batch_norm_grad, x, ones, ones, x, ones, mean, var), y, lse,
+                *run(attention_grad, y, lse, heads, heads, heads, y, lse, causal=True, scale=0.3),
+                *run(activation.gelu, x), *run(standardize, x, axes=2),
+            ])  # fmt: skip
+    finally:
+        threads.set_num_threads(before)
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
