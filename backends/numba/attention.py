@@ -80,7 +80,7 @@ def _multiply(
 
 
 @jit
-def _part(table: Any, operand: int, batch: int, head: int, row: int, size: int) -> int:
+def _part(table: Any, operand: int, batch: int, head: int, row: int, size: int) -> Any:
     """Address of a row of an operand."""
     i = operand * 4
     return table[i] + (batch * table[i + 1] + head * table[i + 2] + row * table[i + 3]) * size

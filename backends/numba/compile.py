@@ -177,11 +177,15 @@ def _set(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return arrayobj.setitem_array(context, builder, *_counted(context, builder, sig, args))
 
 
+KERNELS: dict[str, Kernel] = {}  #: every kernel of the modules imported so far, by "module.name"
+
+
 class Kernel:
     """A compiled function of arrays, numbers and a task's index. See this module's text."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         self.fn = fn
+        KERNELS[f"{fn.__module__}.{fn.__qualname__}"] = self
         self.__doc__ = fn.__doc__
         self.kinds = list(fn.__annotations__.values())[:-2]  # without the task's index and the result
         fields: list[tuple[str, Any]] = []

@@ -1,8 +1,8 @@
 """Functions for kernels that the loop vectoriser can use: no branches, no tables, no calls in single precision.
 
 Each has a version for float32 and one for float64 that calls the C library. Errors are the largest in float32 against
-float64, over every float in the range where the function is not constant (`tests/test_numba_mathematics.py` takes every
-hundredth).
+float64, over every 37th of all floats where the function is not constant; `tests/test_numba_kernels.py` takes every
+997th.
 
 exp, tanh: polynomials with Cephes' coefficients (Moshier, 1989). log, erf: minimax polynomials by N. Juffa. The normal
 distribution function: a minimax polynomial of degree 8 in (a − k)/(a + k), as Shepherd & Laframboise (1981) have it for

@@ -55,10 +55,10 @@ def jobs(dtypes: Iterable[str]) -> list[Job]:
 def _kernels() -> Iterator[tuple[str, compiling.Kernel]]:
     package = importlib.import_module(__package__)
     for info in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"{__package__}.{info.name}")
-        for name, value in sorted(vars(module).items()):
-            if isinstance(value, compiling.Kernel) and value.fn.__module__ == module.__name__:
-                yield f"{info.name}.{name}", value
+        importlib.import_module(f"{__package__}.{info.name}")
+    for name, kernel in sorted(compiling.KERNELS.items()):
+        if name.startswith(f"{__package__}."):
+            yield name.removeprefix(f"{__package__}."), kernel
 
 
 def compile_job(job: Job) -> tuple[float, bool]:
@@ -67,8 +67,8 @@ def compile_job(job: Job) -> tuple[float, bool]:
     if job.name == _LOOPS:
         found = compiling.prepare_loops()
     else:
-        module, name = job.name.split(".")
-        kernel = getattr(importlib.import_module(f"{__package__}.{module}"), name)
+        importlib.import_module(f"{__package__}.{job.name.split('.')[0]}")
+        kernel = compiling.KERNELS[f"{__package__}.{job.name}"]
         kernel.compile(job.dtype and np.dtype(job.dtype))
         found = kernel.found
     return time.perf_counter() - start, found
