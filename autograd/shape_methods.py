@@ -74,11 +74,13 @@ class ShapeMethods:
             return ops.scatter_add(self, dim, index, axis=axis)
         return ops.scatter_add(self, dim, index, src)
 
-    def scatter(self, dim: Any, index: Any, src: Any = None, *, axis: int | None = None) -> Tensor:
+    def scatter(
+        self, dim: Any, index: Any, src: Any = None, *, axis: int | None = None, reduce: str | None = None
+    ) -> Tensor:
         """With src written at the positions that index names along an axis; the last of several wins."""
         if src is None:
-            return ops.scatter(self, dim, index, axis=axis)
-        return ops.scatter(self, dim, index, src)
+            return ops.scatter(self, dim, index, axis=axis, reduce=reduce)
+        return ops.scatter(self, dim, index, src, reduce=reduce)
 
     def masked_fill(self, mask: Any, value: Any) -> Tensor:
         """With a value where the mask, which broadcasts, is true."""

@@ -10,6 +10,7 @@ import numpy as np
 from ..backends import Backend, BackendError, get_backend
 from ..backends.base import DTYPES
 from .dtypes import DType, as_dtype
+from .function_methods import FunctionMethods
 from .graph import GraphError, Leaf, Node, Shape
 from .hooks import RemovableHandle
 from .methods import TensorMethods
@@ -17,7 +18,7 @@ from .object_methods import ObjectMethods
 from .shape_methods import ShapeMethods
 
 
-class Tensor(TensorMethods, ShapeMethods, ObjectMethods):
+class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
     """An n-dimensional array that records what is done with it.
 
     Parameters

@@ -8,7 +8,7 @@ from typing import Any
 from ..ops.classify import count_valid
 from ..ops.creation import full_like_
 from ..ops.elementwise import astype, not_equal, where
-from ..ops.norm import layer_norm, standardize
+from ..ops.norm import layer_norm, layer_norm_grad, standardize, standardize_grad
 from ..ops.random import dropout
 from ..ops.reduce import sum_
 from .backend import Batch, give, one_by_one, stretched
@@ -93,6 +93,15 @@ def _layer_norm(batch: Batch, x: Array, weight: Array, bias: Array, *, axes: int
     own = x.ndim - batch.mapped[0]
     weight, bias = (stretched(p, own) if m else p for p, m in zip((weight, bias), batch.mapped[1:], strict=True))
     return x * weight + bias
+
+
+@layer_norm_grad.batch
+def _layer_norm_grad(batch: Batch, gy: Array, x: Array, weight: Array, *, axes: int, eps: float) -> Any:
+    gy, x = batch.full(gy, 0), batch.full(x, 1)
+    lead = tuple(range(1, x.ndim - axes))
+    weight = stretched(weight, x.ndim - 1) if batch.mapped[2] else weight
+    dweight = sum_(gy * standardize(x, axes=axes, eps=eps), axis=lead, keepdims=False)
+    return standardize_grad(gy * weight, x, axes=axes, eps=eps), dweight, sum_(gy, axis=lead, keepdims=False)
 
 
 def _by_channel(batch: Batch, *args: Array, **params: Any) -> Any:

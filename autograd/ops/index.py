@@ -21,6 +21,7 @@ from .slicing import getitem_
 __all__ = ["gather", "index_add", "index_select", "scatter", "scatter_add", "take", "take_along_axis"]
 
 Array = Any
+Shape = tuple[int, ...]
 
 # ---------------------------------------------------------------- along one axis
 
@@ -300,12 +301,26 @@ def scatter_add(x: Array, index: Any, src: Any, axis: Any = None, *, dim: int | 
     return out if shape else reshape_(out, shape=shape)
 
 
-def scatter(x: Array, index: Any, src: Any, axis: Any = None, *, dim: int | None = None) -> Array:
+def _scatter_with(reduce: str, x: Array, index: Any, src: Any, axis: int, shape: Shape) -> Array:
+    from .grouping import scatter_reduce
+
+    if reduce not in ("add", "multiply"):
+        raise ValueError(f'scatter: reduce must be "add" or "multiply", not {reduce!r}; see also scatter_reduce')
+    done = scatter_reduce(x, axis, index, src, "sum" if reduce == "add" else "prod")
+    return reshape_(done, shape=shape)
+
+
+def scatter(
+    x: Array, index: Any, src: Any, axis: Any = None, *, dim: int | None = None, reduce: str | None = None
+) -> Array:
     """`x` with x[…, index[…, i, …], …] = src[…, i, …] along an axis.
 
-    Of repeated indices the last in row-major order wins, and gets the cotangent.
+    Of repeated indices the last in row-major order wins, and gets the cotangent. With reduce="add" or "multiply" all of
+    src are added to the element, or multiplied with it; `scatter_reduce` has other reductions.
     PyTorch's order `scatter(x, dim, index, src)` is understood; src may be a number.
     """
+    if reduce is not None:
+        return _scatter_with(reduce, *_scattering(x, index, src, axis, dim, "scatter"), tuple(x.shape))
     whole, n = tuple(x.shape), math.prod(x.shape)
     x, index, src, a = _scattering(x, index, src, axis, dim, "scatter")
     flat = flat_positions(index, shape=tuple(x.shape), axis=a)

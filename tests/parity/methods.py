@@ -8,7 +8,7 @@ import pullback as pb
 
 from .case import Absent, Entry, NotSupportedError, Section
 from .opinfo import entry
-from .ops import add_like, first, gather_like, named, scatter_like, topk_like
+from .ops import add_like, first, gather_like, named, scatter_like, symmetric, topk_like
 
 ABOUT = """
 `Tensor.<name>`, and the tensor's operators, called with the arguments of the samples.
@@ -16,7 +16,11 @@ ABOUT = """
 
 #: Those that an OpInfo of the same name has with the same arguments, or the ones named.
 SAME = """
-T abs acos acosh all amax amin any argmax argmin argsort asin asinh atan atanh bmm bool broadcast_to ceil chunk clamp
+T atan2 bitwise_and bitwise_not bitwise_or bitwise_xor copysign cross cumprod diff digamma erfc erfinv fmod frac hypot
+kron lerp lgamma logaddexp logcumsumexp logit nan_to_num pinverse remainder signbit unique unique_consecutive xlogy
+scatter_reduce=scatter_reduce:sum,scatter_reduce:prod,scatter_reduce:mean,scatter_reduce:amin,scatter_reduce:amax
+det=linalg.det slogdet=linalg.slogdet inverse=linalg.inv matrix_power=linalg.matrix_power qr=linalg.qr
+abs acos acosh all amax amin any argmax argmin argsort asin asinh atan atanh bmm bool broadcast_to ceil chunk clamp
 clone contiguous cos cosh count_nonzero cumsum diagonal dot double eq erf exp exp2 expand expand_as expm1 flatten flip
 float floor ge gt half index_add index_select int isfinite isinf isnan le log log10 log1p log2 logical_and logical_not
 logical_or logical_xor logsumexp long lt mT masked_fill masked_select matmul maximum mean minimum mm movedim mul ne neg
@@ -83,6 +87,8 @@ def entries() -> dict[str, Entry | Absent]:
     made |= {
         "add": entry(add_like(method("add")), "add"),
         "gather": entry(gather_like(method("gather")), "gather"),
+        "cholesky": entry(method("cholesky"), "linalg.cholesky", "cholesky", before=symmetric),
+        "median": entry(method("median"), "median", keep=first),
         "max": entry(method("max"), "max:reduction_no_dim", "max:reduction_with_dim", keep=first),
         "min": entry(method("min"), "min:reduction_no_dim", "min:reduction_with_dim", keep=first),
         "scatter": entry(scatter_like(method("scatter")), "scatter"),

@@ -100,9 +100,7 @@ def gather_like(fn: Any) -> Any:
 
 def scatter_like(fn: Any) -> Any:
     def call(x: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
-        if reduce is not None:
-            raise NotSupportedError("reduce: write `scatter_add` or `scatter_reduce`, as PyTorch advises")
-        return fn(x, dim, index, value if src is None else src)
+        return fn(x, dim, index, value if src is None else src, reduce=reduce)
 
     return call
 
