@@ -13,7 +13,7 @@ import pytest
 import pullback as pb
 from pullback import nn
 from pullback.__main__ import main
-from pullback.train import demo
+from pullback.train import History, demo
 
 
 def pullback(*arguments, cwd, **environment):
@@ -30,6 +30,13 @@ def small(monkeypatch):
     pytest.importorskip("matplotlib")
     (x, y), (x_test, y_test) = demo.load_digits(28)
     monkeypatch.setitem(demo.LOADERS, "digits", lambda: ((x[:96], y[:96]), (x_test[:40], y_test[:40])))
+
+
+@pytest.fixture
+def unpictured(small, monkeypatch):
+    """The same without its pictures, which take most of the time."""
+    monkeypatch.setattr(demo, "draw", lambda *arguments: None)
+    monkeypatch.setattr(History, "plot", lambda *arguments: None)
 
 
 def test_demo_trains_and_saves(small, tmp_path, capsys):
@@ -49,7 +56,7 @@ def test_demo_trains_and_saves(small, tmp_path, capsys):
     assert sum(p.size for p in model.parameters()) == 93322
 
 
-def test_demo_is_reproducible(small, tmp_path):
+def test_demo_is_reproducible(unpictured, tmp_path):
     for name in ("a", "b"):
         demo.run("digits", "numpy", epochs=1, seed=4, out=tmp_path / name)
     demo.run("digits", "numpy", epochs=1, seed=5, out=tmp_path / "c")
@@ -57,7 +64,7 @@ def test_demo_is_reproducible(small, tmp_path):
     assert a == b != c
 
 
-def test_demo_without_network_uses_digits_and_says_so(small, tmp_path, monkeypatch, capsys):
+def test_demo_without_network_uses_digits_and_says_so(unpictured, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PULLBACK_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("PULLBACK_DATA", raising=False)
     monkeypatch.setitem(sys.modules, "pooch", None)
@@ -67,7 +74,7 @@ def test_demo_without_network_uses_digits_and_says_so(small, tmp_path, monkeypat
     assert "digits: 96 images" in out
 
 
-def test_the_current_backend_is_left_alone(small, tmp_path):
+def test_the_current_backend_is_left_alone(unpictured, tmp_path):
     before = pb.current_backend()
     demo.run("digits", "numpy", epochs=1, out=tmp_path)
     assert pb.current_backend() is before
@@ -118,6 +125,14 @@ def test_verify_passes_its_status_on(monkeypatch):
 def test_verify_runs(capsys):
     assert main(["verify", "numpy", "--family", "linear"]) == 0
     assert "0 failed" in capsys.readouterr().out
+
+
+def test_the_demo_asks_for_matplotlib_before_it_trains(small, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert main(["demo", "--backend", "numpy"]) == 1
+    out, err = capsys.readouterr()
+    assert "Epoch" not in out
+    assert "pip install 'pullback[demo]'" in err
 
 
 @pytest.mark.parametrize(
