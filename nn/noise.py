@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autograd import ops
+from ..autograd import ops, random_api
 from ..autograd.ops.random import next_key
 from ..autograd.tensor import Tensor
 from .arguments import probability
 
-__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
+__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "gumbel_softmax"]
 
 #: minus the least value of SELU, scale·alpha: what alpha dropout puts in place of an element is −this
 SATURATION = 1.7580993408473766
@@ -105,3 +105,22 @@ def feature_alpha_dropout(
     if input.ndim < 2:
         raise ValueError(f"feature_alpha_dropout takes (n, c, …), not an input of shape {input.shape}")
     return _alpha(input, _channels(input, 2), p, generator)
+
+
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1, *, generator: Any = None
+) -> Tensor:
+    """A draw from the relaxed categorical distribution: softmax((x + Gumbel noise)/tau) along `dim`.
+
+    With `hard` the result is the vector with a 1 at the largest entry, and its gradient that of the soft one. `eps` is
+    accepted and has no effect, as in PyTorch. Jang et al. 2017; Maddison et al. 2017.
+    """
+    if tau <= 0:
+        raise ValueError(f"gumbel_softmax: tau must be positive, not {tau}")
+    noise = random_api.gumbel(logits.shape, generator=generator, dtype=logits.dtype, backend=logits.backend)
+    soft = ops.softmax((logits + noise) / tau, axis=dim)
+    if not hard:
+        return soft
+    fixed = soft.detach()
+    best = ops.one_hot(ops.argmax(fixed, axis=dim), fixed.shape[dim]).astype(soft.dtype)
+    return ops.moveaxis(best, -1, dim) - fixed + soft

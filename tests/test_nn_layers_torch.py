@@ -286,8 +286,15 @@ def test_embedding_bag(name):
     out = ours(np.array(index), *map(np.array, given))
     wanted = theirs(torch.tensor(index), *map(torch.tensor, given))
     same(out, wanted)
-    if not (name == "mean-last" or "max" in name):  # PyTorch scales by another count, and gives ties twice
+    if not options.get("scale_grad_by_freq"):  # PyTorch divides row 2 here by the count of another row
         same_gradients(out, wanted, [ours.weight], [theirs.weight])
+
+
+def test_bags_divide_a_rows_gradient_by_its_count():
+    table = pb.Tensor(rand(5, 3), requires_grad=True)
+    out = F.embedding_bag([1, 4, 2, 0, 1], table, [0, 2], mode="sum", scale_grad_by_freq=True)
+    out.sum().backward()
+    np.testing.assert_allclose(table.grad.numpy()[:, 0], [1, 1, 1, 0, 1])
 
 
 def test_embedding_bag_weights_of_samples():
@@ -400,3 +407,47 @@ WRONG = [
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# ---------------------------------------------------------------- grids
+
+
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic", "volume"])
+def test_grid_sample(mode, padding, align):
+    shapes = [(2, 2, 3, 4, 2), (2, 1, 2, 3, 3)] if mode == "volume" else [(2, 2, 4, 5), (2, 2, 3, 2)]
+    (a, g), (b, h) = pairs_of(shapes)
+    chosen = {"mode": "bilinear" if mode == "volume" else mode, "padding_mode": padding, "align_corners": align}
+    out, wanted = F.grid_sample(a, g, **chosen), TF.grid_sample(b, h, **chosen)
+    same(out, wanted)
+    if mode == "nearest":  # the positions have no gradient here, and zeros there
+        same_gradients(out, wanted, [a], [b])
+    else:
+        same_gradients(out, wanted, [a, g], [b, h])
+
+
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("size", [(2, 3, 4, 2), (2, 1, 2, 3, 4)])
+def test_affine_grid(size, align):
+    (a,), (b,) = pairs_of([(2, len(size) - 2, len(size) - 1)])
+    out, wanted = F.affine_grid(a, size, align), TF.affine_grid(b, list(size), align)
+    same(out, wanted)
+    same_gradients(out, wanted, [a], [b])
+
+
+def test_gumbel_softmax():
+    pb.manual_seed(0)
+    logits = pb.Tensor(np.log([[0.5, 0.2, 0.3]] * 4000), requires_grad=True)
+    hard = F.gumbel_softmax(logits, tau=0.7, hard=True)
+    assert set(np.unique(hard.numpy().round(12))) == {0.0, 1.0}
+    np.testing.assert_allclose(hard.numpy().mean(0), [0.5, 0.2, 0.3], atol=0.03)
+    pb.manual_seed(0)
+    soft = F.gumbel_softmax(logits, tau=0.7)
+    np.testing.assert_array_equal(soft.numpy().argmax(1), hard.numpy().argmax(1))
+    weights = rand(4000, 3)
+    (through,), (direct,) = (pb.gradients((y * weights).sum(), [logits]) for y in (hard, soft))
+    same(through, direct)
+    assert F.gumbel_softmax(pb.zeros(2, 5, 3), hard=True, dim=1).sum(axis=1).tolist() == [[1, 1, 1]] * 2
+    with pytest.raises(ValueError, match="tau must be positive"):
+        F.gumbel_softmax(logits, tau=0.0)

@@ -33,6 +33,7 @@ from .reduce import *
 from .resample import *
 from .rnn import *
 from .running import *
+from .sampling import *
 from .scan import *
 from .selection import *
 from .shape import *

@@ -141,6 +141,10 @@ ADAPTED: dict[str, Entry | Absent] = {
     "local_response_norm": entry(
         F.local_response_norm, "nn.functional.local_response_norm", integers="rounded to whole numbers by PyTorch"
     ),
+    "affine_grid": Absent("PyTorch has no samples; compared with it in the tests"),
+    "gumbel_softmax": Absent(RANDOM),
+    # a float32 position may round to another pixel
+    "grid_sample": entry(F.grid_sample, "nn.functional.grid_sample"),
     "embedding": entry(embedding, "nn.functional.embedding"),
     "gaussian_nll_loss": entry(gaussian_nll_loss, "nn.functional.gaussian_nll_loss"),
     "hardsigmoid": entry(F.hardsigmoid, "nn.functional.hardsigmoid", tolerance=1e-7),  # PyTorch's 1/6 is a float32

@@ -205,6 +205,7 @@ ADAPTED: dict[str, Entry] = {
         )
         for n in (1, 3)
     },
+    "grid_sample": entry(pb.grid_sample, "nn.functional.grid_sample"),
     "interpolate": entry(pb.interpolate, *(f"nn.functional.interpolate:{mode}" for mode in MODES)),
     "cat": entry(cat_like(pb.cat), "cat"),
     "concat": entry(cat_like(pb.concat), "cat"),
@@ -262,7 +263,7 @@ ABSENT = {
     """,
     "compared with the layers `nn.RNN`, `nn.LSTM` and `nn.GRU`": "gru lstm rnn",
     "make tensors from other data, or convert them; PyTorch has no samples": "asarray astype from_dlpack tensor",
-    "PyTorch has no samples; compared with it in the tests": "fold lp_pool max_unpool",
+    "PyTorch has no samples; compared with it in the tests": "affine_grid fold lp_pool max_unpool",
     "random state": "Generator default_generator manual_seed",
     "PyTorch has no such loss": "info_nce nt_xent",
     "NumPy's name; compared as `gather`": "take_along_axis",
