@@ -13,9 +13,11 @@ import numpy as np
 
 from ..state import no_grad
 from .creation import asarray, zeros
-from .elementwise import equal, greater, logical_and, where
+from .elementwise import clip, equal, greater, logical_and, not_equal, where
 from .extrema import argmax, norm
 from .index import gather, index_add, take
+from .reduce import any as any_
+from .reduce import sum
 from .shape import reshape, unsqueeze
 
 if TYPE_CHECKING:
@@ -105,21 +107,32 @@ def _bags(name: str, index: Tensor, offsets: Any, include_last_offset: bool) -> 
     return starts if include_last_offset else np.append(starts, index.size)
 
 
-def _largest(rows: Tensor, bag: Host, place: Host, kept: Any, count: int) -> Tensor:
-    """The elementwise maximum of each bag's rows, the first of equal ones; 0 for an empty bag."""
-    many, size = int(place.max(initial=-1)) + 1, rows.shape[1]
-    if not kept.any():
-        return zeros((count, size), dtype=rows.dtype, backend=rows.backend)
-    at = np.zeros((count, many), np.int64)
-    hidden = np.ones((count, many), bool)
-    at[bag[kept], place[kept]], hidden[bag[kept], place[kept]] = np.flatnonzero(kept), False
-    table = take(rows, asarray(at, backend=rows.backend), axis=0)
-    table = where(asarray(hidden[..., None], backend=rows.backend), -math.inf, table)
-    best = unsqueeze(argmax(table.detach(), axis=1), 1)
-    found = reshape(gather(table, best, axis=1), shape=(count, size))
-    empty = asarray(np.all(hidden, axis=1, keepdims=True), backend=rows.backend)
-    largest: Tensor = where(empty, 0.0, found)
-    return largest
+def _over_bags(rows: Tensor, kept: Tensor | None, mode: str) -> Tensor:
+    """The rows of each bag made one: (bags, k, size) -> (bags, size), of those that are kept; all for None."""
+    bags, k, size = rows.shape
+    if not k:
+        return zeros((bags, size), dtype=rows.dtype, backend=rows.backend)
+    if mode == "max":
+        table = rows if kept is None else where(unsqueeze(kept, -1), rows, -math.inf)
+        best = unsqueeze(argmax(table.detach(), axis=1), 1)  # the first of equal ones
+        largest: Tensor = reshape(gather(table, best, axis=1), (bags, size))
+        if kept is not None:
+            largest = where(any_(kept, axis=1, keepdims=True), largest, 0.0)
+        return largest
+    total: Tensor = sum(rows if kept is None else where(unsqueeze(kept, -1), rows, 0.0), axis=1)
+    if mode == "sum":
+        return total
+    count: Any = float(k) if kept is None else clip(sum(kept.astype(rows.dtype), axis=1, keepdims=True), 1.0)
+    return total / count
+
+
+def _spread_out(rows: Tensor, bag: Host, place: Host, kept: Host, count: int) -> tuple[Tensor, Tensor]:
+    """Rows one after the other as a table of bags, and which of its places hold a row that is kept."""
+    many = int(place.max(initial=-1)) + 1
+    at, held = np.zeros((count, many), np.int64), np.zeros((count, many), bool)
+    at[bag[kept], place[kept]], held[bag[kept], place[kept]] = np.flatnonzero(kept), True
+    table: Tensor = take(rows, asarray(at, backend=rows.backend), axis=0)
+    return table, asarray(held, backend=rows.backend)
 
 
 def embedding_bag(
@@ -146,26 +159,25 @@ def embedding_bag(
             f"{name}: an input (bags, k) without offsets, or (n,) with them, not {index.shape} with"
             f"{'out' if offsets is None else ''} offsets"
         )
-    if index.ndim == 2:
-        bounds = np.arange(index.shape[0] + 1) * index.shape[1]
-    else:
-        bounds = _bags(name, index, offsets, include_last_offset)
-    flat = reshape(index, (index.size,))
-    weight = _limited(weight, flat, max_norm, norm_type)
-    rows = _rows(weight, flat, padding_idx, scale_grad_by_freq)
-    count, host = len(bounds) - 1, flat.numpy()
-    bag = np.searchsorted(bounds, np.arange(len(host)), side="right") - 1
-    kept = (bag < count) & (np.ones(len(host), bool) if padding_idx is None else host != padding_idx % weight.shape[0])
-    if mode == "max":
-        place = np.arange(len(host)) - bounds[bag]
-        return _largest(rows, bag, place, kept, count)
+    weight = _limited(weight, index, max_norm, norm_type)
+    rows = _rows(weight, index, padding_idx, scale_grad_by_freq)
     if per_sample_weights is not None:
         if mode != "sum":
             raise ValueError(f"{name}: per_sample_weights are for mode 'sum', not {mode!r}")
         factors = asarray(per_sample_weights, backend=rows.backend)
         if factors.shape != index.shape:
             raise ValueError(f"{name}: per_sample_weights {factors.shape} for an input of shape {index.shape}")
-        rows = rows * reshape(factors, shape=(len(host), 1))
+        rows = rows * unsqueeze(factors, -1)
+    skipped = None if padding_idx is None else padding_idx % weight.shape[0]
+    if index.ndim == 2:
+        return _over_bags(rows, None if skipped is None else not_equal(index, skipped), mode)
+    bounds, host = _bags(name, index, offsets, include_last_offset), index.numpy()
+    count = len(bounds) - 1
+    bag = np.searchsorted(bounds, np.arange(len(host)), side="right") - 1
+    kept = (bag < count) & (True if skipped is None else host != skipped)
+    if mode == "max":
+        place = np.arange(len(host)) - bounds[bag]
+        return _over_bags(*_spread_out(rows, bag, place, kept, count), mode)
     rows = where(asarray(kept[:, None], backend=rows.backend), rows, 0.0)
     total = zeros((count, rows.shape[1]), dtype=rows.dtype, backend=rows.backend)
     if count:
