@@ -1,4 +1,4 @@
-"""Every row of the conformance table under `vmap`, against a Python loop over the examples."""
+"""Every row of the conformance table under `vmap`, to second order, against a Python loop over the examples."""
 
 from __future__ import annotations
 
@@ -54,6 +54,21 @@ def _pulled(case: OpCase, tensors: list[Tensor], cotangents: list[Tensor]) -> tu
     return pb.grad(scalar, argnums=tuple(range(len(floating))))(*[tensors[i] for i in floating])
 
 
+def _pulled_twice(case: OpCase, tensors: list[Tensor], cotangents: list[Tensor]) -> tuple[Tensor, ...]:
+    """Gradients of the sum of the gradients, weighted by their place."""
+    floating = tuple(i for i, t in enumerate(tensors) if t.dtype.kind == "f")
+
+    def weighted(*chosen: Tensor) -> Tensor:
+        args = list(tensors)
+        for i, t in zip(floating, chosen, strict=True):
+            args[i] = t
+        first = _pulled(case, args, cotangents)
+        places = [pb.arange(g.size).reshape(g.shape) * 0.3 + 1.0 for g in first]
+        return sum(((g * p).sum() for g, p in zip(first, places, strict=True)), pb.zeros((), dtype="float64"))
+
+    return pb.grad(weighted, argnums=tuple(range(len(floating))))(*[tensors[i] for i in floating])
+
+
 @pytest.fixture(autouse=True)
 def _on_numpy() -> Iterator[None]:
     with pb.backend("numpy"):
@@ -92,3 +107,8 @@ def test_row_under_vmap_is_a_loop(case: OpCase) -> None:
         batched = pb.vmap(lambda xs, gs: _pulled(case, xs, gs), in_axes=(list(axes), 0))(tensors, stacked)
         for k, g in enumerate(batched):
             _close(g, np.stack([one[k].detach().numpy() for one in loop]), f"gradient {k}, mapped {mask}")
+        if case.orders >= 2 and all(mask):
+            loop = [_pulled_twice(case, one, gs) for one, gs in zip(alone, cotangents, strict=True)]
+            batched = pb.vmap(lambda xs, gs: _pulled_twice(case, xs, gs))(tensors, stacked)
+            for k, g in enumerate(batched):
+                _close(g, np.stack([one[k].detach().numpy() for one in loop]), f"second gradient {k}")

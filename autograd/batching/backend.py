@@ -254,6 +254,9 @@ class _Constants:
     def full(self, shape: Any, value: Any, dtype: Any = None) -> BatchArray:
         return self._root.wrap(self._base.xp.full(shape, value, dtype=dtype))
 
+    def broadcast_to(self, x: BatchArray, shape: Any) -> Any:
+        return self._root.compute(broadcast_to_, (x,), {"shape": tuple(shape)})
+
     def zeros_like(self, x: BatchArray) -> BatchArray:
         return self.zeros(x.shape, dtype=x.dtype)
 
