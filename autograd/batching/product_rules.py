@@ -12,6 +12,7 @@ from typing import Any
 from ..ops.activation import relu
 from ..ops.attention import attention, attention_grad
 from ..ops.conv import conv2d, conv2d_bias, conv2d_input_grad, conv2d_weight_grad
+from ..ops.elementwise import multiply
 from ..ops.fused import conv2d_relu, linear_relu
 from ..ops.linalg import einsum_pair, label, matmul, mT
 from ..ops.linear import linear
@@ -37,7 +38,9 @@ def _matmul(batch: Batch, x: Array, y: Array) -> Array:
     if column:
         y = reshape_(y, shape=(*y.shape, 1))
     axes = max(x.ndim - mapped_x, y.ndim - mapped_y)
-    out = matmul(stretched(x, axes) if mapped_x else x, stretched(y, axes) if mapped_y else y)
+    left, right = stretched(x, axes) if mapped_x else x, stretched(y, axes) if mapped_y else y
+    # products of columns and rows, as the weight gradients of single examples are, are no sums
+    out = multiply(left, right) if x.shape[-1] == 1 else matmul(left, right)
     kept = [
         n for i, n in enumerate(out.shape) if not (row and i == out.ndim - 2) and not (column and i == out.ndim - 1)
     ]
