@@ -123,7 +123,8 @@ def _over_bags(rows: Tensor, kept: Tensor | None, mode: str) -> Tensor:
     if mode == "sum":
         return total
     count: Any = float(k) if kept is None else clip(sum(kept.astype(rows.dtype), axis=1, keepdims=True), 1.0)
-    return total / count
+    mean: Tensor = total / count
+    return mean
 
 
 def _spread_out(rows: Tensor, bag: Host, place: Host, kept: Host, count: int) -> tuple[Tensor, Tensor]:
