@@ -7,6 +7,7 @@ from .activation_more import *
 from .arrange import *
 from .attention import *
 from .binary import *
+from .comparison import *
 from .contraction import *
 from .conv import *
 from .conv_nd import *

@@ -29,6 +29,7 @@ matmul maximum mean minimum movedim nan_to_num ones_like outer permute pow prod 
 reshape roll rsqrt sign signbit sin sinh sqrt square squeeze stack sum take tan tanh tile trace transpose
 tril triu trunc unbind unsqueeze vdot view xlogy zeros_like
 
+allclose bitwise_not bmm eq ge gt isclose le lt mm mul mv ne neg take_along_dim
 bitwise_invert=bitwise_not clip=clamp divide=div:no_rounding_mode
 equal=eq expand_dims=unsqueeze greater=gt greater_equal=ge identity=clone less=lt less_equal=le
 meshgrid=meshgrid:variadic_tensors,meshgrid:list_of_tensors moveaxis=movedim multiply=mul negative=neg not_equal=ne
@@ -188,6 +189,7 @@ def linspace(start: float, end: float, steps: int, **kwargs: Any) -> Any:
 
 ADAPTED: dict[str, Entry] = {
     "add": entry(add_like(pb.add), "add"),
+    "sub": entry(add_like(pb.sub), "sub"),
     "subtract": entry(add_like(pb.subtract), "sub"),
     "arange": entry(arange, "arange"),
     "argsort": entry(pb.argsort, "argsort"),
