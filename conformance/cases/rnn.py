@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...autograd.ops.rnn import gru_, gru_grad, lstm_, lstm_grad, rnn_, rnn_grad
-from ..case import Domain, OpCase, nonzero, real
+from ...autograd.ops.rnn import gru_, gru_grad, lstm, lstm_, lstm_grad, rnn_, rnn_grad
+from ..case import Composite, Domain, OpCase, nonzero, real
 
 Array = Any
 
@@ -120,7 +120,33 @@ def _rows(label: str, t: int, n: int, f: int, e: int) -> list[OpCase]:
     return rows
 
 
+def _projected(
+    x: Array, h: Array, c: Array, w: Array, u: Array, b: Array, d: Array, r: Array
+) -> tuple[Array, Array, Array]:
+    hs = []
+    for step in x:
+        i, f, g, o = np.split(step @ w.T + h @ u.T + b + d, 4, 1)
+        c = _s(f) * c + _s(i) * np.tanh(g)
+        h = (_s(o) * np.tanh(c)) @ r.T
+        hs.append(h)
+    return np.stack(hs), h, c
+
+
+def _reversed(*arrays: Array) -> tuple[Array, Array, Array]:
+    y, h, c = _projected(arrays[0][::-1], *arrays[1:])
+    return y[::-1], h, c
+
+
+def _with_projection(*arrays: Any, reverse: bool = False) -> Any:
+    return lstm(*arrays[:-1], w_hr=arrays[-1], reverse=reverse)
+
+
+_with_projection.__name__ = "lstm"
+PROJECTED = [real(3, 2, 2), real(2, 2), real(2, 3), real(12, 2), real(12, 2), real(12), real(12), real(2, 3)]
+
 CASES: list[OpCase] = [
+    OpCase(Composite(_with_projection), PROJECTED, _projected, label="projected"),
+    OpCase(Composite(_with_projection), PROJECTED, _reversed, params={"reverse": True}, label="projected-reversed"),
     *_rows("steps", 4, 3, 2, 3),
     *_rows("one-step", 1, 2, 3, 2),
     *_rows("one-sample", 3, 1, 2, 1),
