@@ -4,20 +4,20 @@
     python tests/parity_report.py --only softmax -v    names that contain this, each with its counts
     python tests/parity_report.py --out docs/parity.md writes the page of the documentation
 
-Needs PyTorch, which pullback itself does not: pip install torch==2.13.0
+Needs PyTorch, which pullback itself does not: pip install torch==2.13.0 expecttest
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import sys
 import time
 import warnings
 from pathlib import Path
 
 import pullback as pb
+from parity import missing
 from parity.case import Section
 from parity.markdown import Row, details, run, summary
 
@@ -32,7 +32,7 @@ float64, gradients for random cotangents, and the gradients of those with respec
 {command}
 ```
 
-on the backend `{backend}` in {seconds:.0f} seconds. A sample counts as passed when everything compared on it agrees: to
+on the backend `{backend}` in {seconds:.0f} seconds (`pip install torch==2.13.0 expecttest` before). A sample counts as passed when everything compared on it agrees: to
 1e-10 in float64 and 2e-5 in float32, relative to the largest magnitude in the result. The columns say how many samples
 had each thing compared; – where there is nothing to compare (no samples of that dtype, results that are not numbers, or
 no derivative in PyTorch).
@@ -54,8 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="write the report here, as Markdown")
     parser.add_argument("-v", "--verbose", action="store_true", help="print a line for every name")
     options = parser.parse_args(arguments)
-    if importlib.util.find_spec("torch") is None:
-        print("SKIPPED: the parity report compares with PyTorch, which is not installed: pip install torch==2.13.0")
+    if reason := missing():
+        print(f"SKIPPED: {reason}")
         return 0
     import torch
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 
 import pullback as pb
-from parity import case
+from parity import case, missing
 from parity.case import Absent, Section
 from parity.markdown import run
-from parity_report import sections
+from parity_report import main, sections
 
 
 @pytest.mark.parametrize("section", sections(), ids=lambda section: section.title)
@@ -20,14 +22,22 @@ def test_every_public_name_is_in_the_report(section: Section) -> None:
     assert all(entry.reason for entry in section.entries.values() if isinstance(entry, Absent))
 
 
-NEEDS = "the parity report compares with PyTorch: pip install torch==2.13.0"
+def test_without_torch_the_report_says_what_to_install(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert main([]) == 0
+    assert "SKIPPED" in (said := capsys.readouterr().out) and "pip install torch==2.13.0 expecttest" in said
 
 
+needs_torch = pytest.mark.skipif(bool(missing()), reason=missing())
+
+
+@needs_torch
 @pytest.mark.parametrize("section", sections(), ids=lambda section: section.title)
 @pytest.mark.filterwarnings("ignore")
 def test_the_first_and_the_last_sample_of_each(section: Section, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report itself takes all."""
-    torch = pytest.importorskip("torch", reason=NEEDS)
+    import torch
+
     monkeypatch.setattr(case, "LIMIT", 2)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # more of them only wait for each other on arrays this small
@@ -42,7 +52,6 @@ def test_the_first_and_the_last_sample_of_each(section: Section, monkeypatch: py
 
 @pytest.fixture
 def compare():
-    pytest.importorskip("torch", reason=NEEDS)
     from parity.compare import compare
 
     return compare
@@ -51,6 +60,7 @@ def compare():
 X = np.linspace(0.1, 0.9, 4)
 
 
+@needs_torch
 def test_compare_counts_what_agrees(compare) -> None:
     import torch
 
@@ -59,6 +69,7 @@ def test_compare_counts_what_agrees(compare) -> None:
     assert compare(lambda x: x > 0, lambda x: x > 0, [X]).passed == ("forward",)
 
 
+@needs_torch
 def test_compare_finds_wrong_values_and_wrong_gradients(compare) -> None:
     import torch
 
