@@ -42,7 +42,7 @@ def test_the_list_has_every_kernel(capsys):
 WARMUP = """
 from pullback.backends.numba import warmup
 every = warmup.jobs
-warmup.jobs = lambda dtypes: [job for job in every(dtypes) if job.name.startswith("pointwise")]
+warmup.jobs = lambda dtypes: [job for job in every(dtypes) if job.name.startswith("pointwise._relu")]
 from pullback.__main__ import main
 raise SystemExit(main(["warmup", "--jobs", "1"]))
 """
@@ -62,7 +62,7 @@ import numpy as np
 from pullback.backends.numba import pointwise
 x = np.linspace(-2, 2, 2 * pointwise.SMALL, dtype=np.float32)
 y = pointwise.relu(x)
-print(y[0], y[-1], pointwise._relu_span.found)
+print(y[0], y[-1], pointwise._relu.found)
 """
 NOT_BESIDE = """
 import numba.core.caching as caching

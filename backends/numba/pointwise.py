@@ -30,7 +30,7 @@ SMALL = 2048
 
 def _named(fn: Callable[..., Any], name: str) -> Kernel:
     """A kernel whose name, by which its compiled code is found again, is not that of the template."""
-    fn.__name__ = fn.__qualname__ = f"{name}_span"
+    fn.__name__ = fn.__qualname__ = f"_{name}_span"
     return kernel(fn)
 
 
