@@ -112,6 +112,7 @@ from .layers import (
     ReplicationPad3d,
     RMSNorm,
     RNNCell,
+    RReLU,
     Sigmoid,
     SiLU,
     SmoothL1Loss,

@@ -1,4 +1,4 @@
-"""Dropout of elements and of whole channels, with PyTorch's signatures. `inplace` is accepted and has no effect.
+"""Dropout and other noise, with PyTorch's signatures. `inplace` is accepted and has no effect.
 
 In training each element, or each channel, is dropped with probability p. The draws come from `generator`, the default
 one (`pb.manual_seed`) for None.
@@ -14,7 +14,10 @@ from ..autograd.ops.random import next_key
 from ..autograd.tensor import Tensor
 from .arguments import probability
 
-__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "gumbel_softmax"]
+__all__ = [
+    "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "gumbel_softmax",
+    "rrelu",
+]  # fmt: skip
 
 #: minus the least value of SELU, scale·alpha: what alpha dropout puts in place of an element is −this
 SATURATION = 1.7580993408473766
@@ -124,3 +127,21 @@ def gumbel_softmax(
     fixed = soft.detach()
     best = ops.one_hot(ops.argmax(fixed, axis=dim), fixed.shape[dim]).astype(soft.dtype)
     return ops.moveaxis(best, -1, dim) - fixed + soft
+
+
+def rrelu(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False, *,
+    generator: Any = None,
+) -> Tensor:  # fmt: skip
+    """Rectifier with random slopes: x where x > 0, a·x elsewhere, each a drawn from U(lower, upper) in training.
+
+    In evaluation a is (lower + upper)/2. Xu et al. 2015.
+    """
+    if not lower <= upper:
+        raise ValueError(f"rrelu: lower {lower} must not be above upper {upper}")
+    if not training:
+        return ops.leaky_relu(input, negative_slope=(lower + upper) / 2)
+    slopes = random_api.uniform(
+        input.shape, lower, upper, generator=generator, dtype=input.dtype, backend=input.backend
+    )
+    return input * ops.where(input > 0.0, 1.0, slopes)

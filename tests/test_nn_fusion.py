@@ -60,3 +60,18 @@ def test_a_hook_sees_its_layer() -> None:
 def test_wrong_input_names_the_layer() -> None:
     with pb.backend("numba"), pytest.raises(ValueError, match="channel"):
         build()(pb.zeros((1, 3, 8, 8)))
+
+
+def test_layers_with_options_the_ops_lack_run_one_by_one() -> None:
+    x = pb.tensor(np.random.default_rng(0).standard_normal((2, 2, 6, 6)).astype("f"), backend="numba")
+    with pb.backend("numba"):
+        wrapped = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular"), nn.ReLU())
+        normed = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 3, 3)), nn.ReLU())
+        indexed = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2, return_indices=True))
+        for model in (wrapped, normed):
+            np.testing.assert_array_equal(model(x).numpy(), model[0](x).numpy().clip(0))
+            assert "conv2d_relu" not in ops_of(model(x))
+        out, places = indexed(x)
+        flat = indexed[1](indexed[0](x)).numpy().reshape(2, 3, -1)
+        found = np.take_along_axis(flat, places.numpy().reshape(2, 3, -1), -1)
+        np.testing.assert_array_equal(found.reshape(out.shape), out.numpy())

@@ -102,6 +102,7 @@ LAYERS = {
     "bilinear": (lambda n, **k: n.Bilinear(3, 4, 2, **k), [(5, 3), (5, 4)]),
     "bilinear-nobias": (lambda n, **k: n.Bilinear(2, 2, 3, False, **k), [(2, 3, 2), (2, 3, 2)]),
     "softmax2d": (lambda n, **k: n.Softmax2d(), [(2, 3, 2, 2)]),
+    "rrelu-eval": (lambda n, **k: n.RReLU(0.1, 0.5), [(3, 4)]),
     "dropout1d-eval": (lambda n, **k: n.Dropout1d(0.3), [(3, 4, 2)]),
     "dropout3d-eval": (lambda n, **k: n.Dropout3d(0.3), [(3, 4, 2, 2, 1)]),
     "alphadropout-eval": (lambda n, **k: n.AlphaDropout(0.3), [(3, 4)]),
@@ -434,6 +435,20 @@ def test_affine_grid(size, align):
     out, wanted = F.affine_grid(a, size, align), TF.affine_grid(b, list(size), align)
     same(out, wanted)
     same_gradients(out, wanted, [a], [b])
+
+
+def test_random_slopes():
+    pb.manual_seed(0)
+    x = pb.Tensor(rand(200, 50), requires_grad=True)
+    y = nn.RReLU(0.2, 0.4)(x)
+    slopes = (y / x).detach().numpy()
+    assert (slopes[x.numpy() > 0] == 1).all()
+    below = slopes[x.numpy() <= 0]
+    assert below.min() > 0.2 - 1e-6
+    assert below.max() < 0.4 + 1e-6
+    assert abs(below.mean() - 0.3) < 0.01
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), slopes)
 
 
 def test_gumbel_softmax():

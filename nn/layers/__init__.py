@@ -27,6 +27,7 @@ from .activation_more import (
     Hardswish,
     Hardtanh,
     ReLU6,
+    RReLU,
     Softshrink,
     Tanhshrink,
     Threshold,

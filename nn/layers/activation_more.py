@@ -35,6 +35,22 @@ class ReLU6(Hardtanh):
         return "inplace=True" if self.inplace else ""
 
 
+class RReLU(Module):
+    """Rectifier with slopes for x ≤ 0 that are random in training, between lower and upper: `functional.rrelu`."""
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply it elementwise."""
+        return F.rrelu(input, self.lower, self.upper, self.training)
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")
+
+
 class Hardsigmoid(Module):
     """min(max(x + 3, 0), 6)/6."""
 

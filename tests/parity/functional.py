@@ -143,6 +143,7 @@ ADAPTED: dict[str, Entry | Absent] = {
     ),
     "affine_grid": Absent("PyTorch has no samples; compared with it in the tests"),
     "gumbel_softmax": Absent(RANDOM),
+    "rrelu": Absent(RANDOM),
     # a float32 position may round to another pixel
     "grid_sample": entry(F.grid_sample, "nn.functional.grid_sample"),
     "embedding": entry(embedding, "nn.functional.embedding"),
