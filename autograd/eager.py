@@ -247,12 +247,16 @@ def _complete(prim: Primitive, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _backend_of(prim: Primitive, args: tuple[Any, ...]) -> Backend:
-    found = list(dict.fromkeys(a.backend for a in args if isinstance(a, Tensor)))
-    if len(found) > 1:
-        from .batching.boundary import joined
+    backend = None
+    for a in args:
+        if isinstance(a, Tensor) and a.backend is not backend:
+            if backend is None:
+                backend = a.backend
+            else:
+                from .batching.boundary import joined
 
-        return joined(prim.name, found)
-    return found[0] if found else current_backend()
+                backend = joined(prim.name, backend, a.backend)
+    return current_backend() if backend is None else backend
 
 
 def _promote(prim: Primitive, args: tuple[Any, ...], flags: tuple[bool, ...], backend: Backend) -> tuple[Any, ...]:

@@ -24,7 +24,8 @@ def jacrev(fn: Function, argnums: Argnums = 0, *, chunk_size: int | None = None)
     ----------
     argnums : which arguments to differentiate by, each a Tensor; a tuple gives a tuple of Jacobians.
     chunk_size : how many elements of the result to pull back in one backward sweep, all by default. Fewer need less
-        memory: what one sweep needs is multiplied by it.
+        memory: what one sweep needs is multiplied by it. With 1 nothing runs under `vmap`, so that hooks and rules of
+        your own may look at values.
 
     >>> import pullback as pb
     >>> pb.jacrev(lambda x: x * x)(pb.tensor([1.0, 2.0])).tolist()
@@ -98,6 +99,10 @@ def _rows(linear: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, count: int,
     size = n if chunk_size is None else chunk_size
     if size < 1 and n:
         raise ValueError(f"chunk_size must be positive, not {chunk_size}")
+    if size == 1 and n:
+        units = np.eye(n, dtype=x.dtype).reshape((n, *x.shape))
+        rows = [linear(Tensor(unit, backend=x.backend)) for unit in units]
+        return [ops.stack([row[k] for row in rows], axis=0) for k in range(count)]
     parts: list[list[Tensor]] = [[] for _ in range(count)]
     for start in range(0, max(n, 1), max(size, 1)):
         stop = min(start + max(size, 1), n)

@@ -173,6 +173,18 @@ def test_jacobian_forms_agree() -> None:
     same(pb.jacrev(lambda x: x * 0 + pb.ones(3, dtype="float64"))(x), pb.zeros(3, 3, dtype="float64"))
 
 
+def test_rules_that_look_at_values_work_row_by_row() -> None:
+    @pb.custom_vjp
+    def doubled(a):
+        return a * 2
+
+    doubled.defvjp(lambda a: (a * 2, None), lambda _, g: (g * 2 if g.sum().item() else g * 0,))
+    x = t(3)
+    same(pb.jacrev(doubled, chunk_size=1)(x), 2 * pb.eye(3, dtype="float64"))
+    with pytest.raises(pb.BackendError, match="values cannot be looked at"):
+        pb.jacrev(doubled)(x)
+
+
 def test_a_batch_of_cotangents_over_one_graph() -> None:
     x, gs = t(3), t(5, 3)
     # the graph has a vmap of its own inside

@@ -174,21 +174,19 @@ def lift_to_running(x: Tensor) -> Tensor:
     return lift(x, state.levels) if state.levels else x
 
 
-def joined(what: str, backends: list[Backend]) -> Backend:
-    """The scope of tensors of all these backends together.
+def joined(what: str, first: Backend, second: Backend) -> Backend:
+    """The scope of tensors of both backends together.
 
     Raises
     ------
     BackendError : they do not lie over one backend.
     """
-    first = base_of(backends[0])
-    for other in backends[1:]:
-        if base_of(other) is not first:
-            raise BackendError(
-                f"{what}: inputs live on the backends {first.name!r} and {other.name!r}; "
-                f'move one with .to("{first.name}")'
-            )
-    return scope_of(first, union(*map(levels_of, backends)))
+    base = base_of(first)
+    if base_of(second) is not base:
+        raise BackendError(
+            f'{what}: inputs live on the backends {first.name!r} and {second.name!r}; move one with .to("{first.name}")'
+        )
+    return joined_levels(first, levels_of(second))
 
 
 def joined_levels(backend: Backend, levels: Levels) -> Backend:

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .activation import log_sigmoid
+from .creation import every_value
 from .elementwise import minimum, where
 from .index import gather, take
 from .loss import _pair, _reduced, _tensor
 from .loss_more import _along_rows, _hinge, pairwise_distance
+from .reduce import any_
+from .running import cumprod
+from .selection import one_hot
 from .shape import reshape_
 
 if TYPE_CHECKING:
@@ -96,16 +100,16 @@ def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") 
     if y.dtype.kind not in "iu" or y.shape != x.shape:
         raise ValueError(f"multilabel_margin_loss: scores {x.shape} need integer labels of that shape, not {y.shape}")
     n, c = rows.shape
-    labels = y.numpy().reshape(n, c)
-    counts = np.logical_and.accumulate(labels >= 0, axis=1)
-    if (labels[counts] >= c).any():
+    y = reshape_(y, shape=(n, c))
+    counts = cumprod((y >= 0).long(), 1) > 0
+    labels = where(counts, y, 0)
+    if (every_value(labels) >= c).any():
         raise IndexError(f"multilabel_margin_loss: labels must be below {c}, the number of classes, or -1")
-    named = np.zeros((n, c), bool)
-    named[np.nonzero(counts)[0], labels[counts]] = True
-    own = gather(rows, _tensor(np.where(counts, labels, 0), x), 1)
+    beside = reshape_(counts, shape=(n, c, 1))
+    named = any_(one_hot(labels, c, dtype="bool") & beside, axis=(1,), keepdims=True)
+    own = gather(rows, labels, 1)
     hinge = _hinge(1.0 - reshape_(own, shape=(n, c, 1)) + reshape_(rows, shape=(n, 1, c)))
-    pairs = counts[:, :, None] & ~named[:, None, :]
-    losses = _along_rows(_along_rows(where(_tensor(pairs, x), hinge, 0.0))) / c
+    losses = _along_rows(_along_rows(where(beside & ~named, hinge, 0.0))) / c
     return _reduced(losses if x.ndim == 2 else reshape_(losses, shape=()), reduction)
 
 
