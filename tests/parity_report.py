@@ -32,10 +32,10 @@ float64, gradients for random cotangents, and the gradients of those with respec
 {command}
 ```
 
-on the backend `{backend}` in {seconds:.0f} seconds, after `pip install torch==2.13.0 expecttest`. A sample counts as passed
-when everything compared on it agrees: to 1e-10 in float64 and 2e-5 in float32, relative to the largest magnitude in the
-result. The columns say how many samples had each thing compared; – where there is nothing to compare (no samples of that
-dtype, results that are not numbers, or no derivative in PyTorch).
+on the backend `{backend}` in {seconds:.0f} seconds, after `pip install torch==2.13.0 expecttest`. A sample counts as
+passed when everything compared on it agrees: to 1e-10 in float64 and 2e-5 in float32, relative to the largest magnitude
+in the result. The columns say how many samples had each thing compared; – where there is nothing to compare (no samples
+of that dtype, results that are not numbers, or no derivative in PyTorch).
 
 """
 
