@@ -93,6 +93,8 @@ class _Run:
                 saved = _residuals(node, self.outer)
             parents = node.parents
             for i, c in zip(plan.inputs, plan.pull_all(g, saved, node.params)):  # noqa: B905 (hot)
+                if c is None:
+                    continue
                 parent: Any = parents[i]
                 if c.shape != parent.shape:
                     c = _sum_to(node, c, parent.shape)

@@ -229,11 +229,18 @@ def _make_plan(prim: Primitive, mask: int) -> Plan | None:
         calls.append(f"{f'rule{i}' if i >= 0 else 'joint'}({', '.join(arguments)})")
     takes = "g, s, p" if prim.joint is None else "g, s, p, need"
     pulls = tuple((i, eval(f"lambda {takes}: {call}", scope)) for i, call in zip(wanted, calls, strict=True))
-    pull_all = None if prim.joint is not None else eval(f"lambda g, s, p: ({', '.join(calls)},)", scope)
+    if prim.joint is None:
+        inputs, pull_all = tuple(wanted), eval(f"lambda g, s, p: ({', '.join(calls)},)", scope)
+    elif prim.variadic:
+        inputs, pull_all = (-1,), None
+    else:  # one by one, what is wanted does not change from call to call
+        inputs = tuple(range(len(prim.inputs)))
+        scope["need"] = tuple(bool(mask >> i & 1) for i in inputs)
+        pull_all = eval(f"lambda g, s, p: {calls[0]}", scope)
     body = ", ".join(sources)
     save = eval(f"lambda a, o, d: ({body}{',' if sources else ''})", {"shape": _shape})
     plain = pull_all is not None and prim.outputs == 1 and not prim.tensor_rules
-    return Plan(prim, mask, save, tuple(kinds), pulls, tuple(wanted), pull_all, plain)
+    return Plan(prim, mask, save, tuple(kinds), pulls, inputs, pull_all, plain)
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..ops.activation import relu
+from ..ops.activation import relu, relu_grad
 from ..ops.attention import attention, attention_grad
 from ..ops.conv import conv2d, conv2d_bias, conv2d_input_grad, conv2d_weight_grad
 from ..ops.elementwise import multiply
-from ..ops.fused import conv2d_relu, linear_relu
+from ..ops.fused import conv2d_relu, linear_relu, linear_relu_grad
 from ..ops.linalg import einsum_pair, label, matmul, mT
-from ..ops.linear import linear
+from ..ops.linear import linear, linear_grad
+from ..ops.reduce import sum_
 from ..ops.shape import permute_, reshape_
 from .backend import Batch, stretched
 
@@ -66,6 +67,25 @@ def _linear(batch: Batch, x: Array, weight: Array, bias: Array) -> Array:
     ) else matmul(x, mT(weight))  # fmt: skip
     mapped = mapped_x or mapped_weight
     return product + (stretched(bias, product.ndim - mapped) if mapped_bias else bias)
+
+
+@linear_grad.batch
+def _linear_grad(batch: Batch, gy: Array, x: Array, weight: Array, *, need_x: bool) -> tuple[Array, ...]:
+    gy, x = batch.full(gy, 0), batch.full(x, 1)
+    lead = gy.shape[1:-1]
+    rows, flat = (reshape_(a, shape=(batch.size, math.prod(lead), a.shape[-1])) for a in (gy, x))
+    made = matmul(mT(rows), flat), sum_(rows, axis=(1,), keepdims=False)
+    if not need_x:
+        return made
+    dx = _matmul(Batch(matmul, batch.size, (True, batch.mapped[2]), batch.base), rows, weight)
+    return (*made, reshape_(dx, shape=(batch.size, *lead, weight.shape[-1])))
+
+
+@linear_relu_grad.batch
+def _linear_relu_grad(batch: Batch, gy: Array, y: Array, x: Array, weight: Array, **params: Any) -> Any:
+    u = relu_grad(batch.full(gy, 0), batch.full(y, 1))
+    inner = Batch(linear_grad, batch.size, (True, *batch.mapped[2:]), batch.base)
+    return _linear_grad(inner, u, x, weight, **params)
 
 
 @linear_relu.batch

@@ -12,7 +12,7 @@ from typing import Any
 from ..primitive import primitive
 from .elementwise import not_equal, where
 from .reduce import sum_
-from .shape import reshape
+from .shape import broadcast_to_, reshape
 from .softmax import softmax_, softmax_grad
 
 Array = Any
@@ -176,3 +176,57 @@ def _cross_entropy_grad_dlogits(g: Array, gy: Array, logits: Array, target: Arra
 
 
 cross_entropy_index_grad.vjp(gy=_cross_entropy_grad_dgy, logits=_cross_entropy_grad_dlogits)
+
+
+@primitive(promote=("logits",))
+def cross_entropy_mean(
+    logits: Array, target: Array, /, *, label_smoothing: float = 0.0, ignore_index: int = -100, xp: Any
+) -> Array:
+    """The mean of `cross_entropy_index` over the rows that are not ignored, as one op; NaN if there are none.
+
+    logits: (n, c, …), target: (n, …) integers -> (). `cross_entropy` uses it where the backend has a kernel for it.
+    """
+    options = {"label_smoothing": label_smoothing, "ignore_index": ignore_index}
+    rows = cross_entropy_index.forward(logits, target, **options, xp=xp)
+    return xp.sum(rows) / count_valid.forward(target, ignore_index=ignore_index, dtype=_name(rows, xp), xp=xp)
+
+
+@primitive(promote=("gy", "logits"))
+def cross_entropy_mean_grad(
+    gy: Array, logits: Array, target: Array, /, *, label_smoothing: float = 0.0, ignore_index: int = -100, xp: Any
+) -> Array:
+    """The cotangent of the logits in `cross_entropy_mean`. gy: (), logits: (n, c, …), target: (n, …) -> (n, c, …)."""
+    each = gy / count_valid.forward(target, ignore_index=ignore_index, dtype=_name(gy, xp), xp=xp)
+    options = {"label_smoothing": label_smoothing, "ignore_index": ignore_index}
+    return cross_entropy_index_grad.forward(xp.broadcast_to(each, target.shape), logits, target, **options, xp=xp)
+
+
+def _name(x: Array, xp: Any) -> str:
+    return "float64" if x.dtype == xp.float64 else "float32"
+
+
+def _each(x: Array, target: Array, ignore_index: int, dtype: str) -> Array:
+    """x over the number of rows that count."""
+    return x / count_valid(target, ignore_index=ignore_index, dtype=dtype)
+
+
+def _mean_grad_dgy(
+    g: Array, logits: Array, logits_dtype: str, target: Array, label_smoothing: float, ignore_index: int
+) -> Array:
+    rows = _cross_entropy_grad_dgy(g, logits, target, label_smoothing, ignore_index)
+    return _each(sum_(rows, axis=tuple(range(rows.ndim)), keepdims=False), target, ignore_index, logits_dtype)
+
+
+def _mean_grad_dlogits(
+    g: Array, gy: Array, logits: Array, logits_dtype: str, target: Array, ignore_index: int
+) -> Array:
+    each = broadcast_to_(_each(gy, target, ignore_index, logits_dtype), shape=tuple(target.shape))
+    return _cross_entropy_grad_dlogits(g, each, logits, target, ignore_index)
+
+
+cross_entropy_mean.vjp(
+    logits=lambda g, logits, target, label_smoothing, ignore_index: cross_entropy_mean_grad(
+        g, logits, target, label_smoothing=label_smoothing, ignore_index=ignore_index
+    )
+)
+cross_entropy_mean_grad.vjp(gy=_mean_grad_dgy, logits=_mean_grad_dlogits)

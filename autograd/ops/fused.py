@@ -12,13 +12,12 @@ from typing import Any
 from ..primitive import primitive
 from .activation import relu, relu_grad
 from .conv import Pair, conv2d, conv2d_bias, conv2d_input_grad, conv2d_weight_grad, conv_output_size
-from .linalg import matmul, mT
-from .linear import flat_rows, linear
+from .linear import linear, linear_grad, linear_parts, linear_second
 from .reduce import sum_
 
 __all__ = [
     "conv2d_relu", "conv2d_relu_grad", "conv2d_relu_max_pool2d", "conv2d_relu_max_pool2d_grad", "gather_places",
-    "linear_relu", "spread_places",
+    "linear_relu", "linear_relu_grad", "spread_places",
 ]  # fmt: skip
 
 Array = Any
@@ -218,13 +217,30 @@ def linear_relu(x: Array, weight: Array, bias: Array, /, *, xp: Any) -> Array:
     return relu.forward(linear.forward(x, weight, bias, xp=xp), xp=xp)
 
 
+@primitive(promote=True, outputs=0)
+def linear_relu_grad(gy: Array, y: Array, x: Array, weight: Array, /, *, need_x: bool, xp: Any) -> tuple[Array, ...]:
+    """Cotangents (weight, bias) or (weight, bias, x) in `linear_relu`, whose result y has the cotangent gy.
+
+    They are those of `linear_grad` for gy where y > 0 and 0 elsewhere.
+    """
+    return tuple(linear_grad.forward(relu_grad.forward(gy, y, xp=xp), x, weight, need_x=need_x, xp=xp))
+
+
+def _linear_relu_grad_rule(
+    g: tuple[Any, ...], gy: Array, y: Array, x: Array, weight: Array, need_x: bool
+) -> tuple[Any, ...]:
+    du, dx, dweight = linear_second(g, relu_grad(gy, y), x, weight, need_x)
+    return relu_grad(du, y), None, dx, dweight
+
+
+linear_relu_grad.vjp(_linear_relu_grad_rule)
+
+
 def _linear_relu_rule(g: Array, x: Array, weight: Array, out: Array, need: tuple[bool, ...]) -> tuple[Any, ...]:
-    g = relu_grad(g, out)
-    return (
-        matmul(g, weight) if need[0] else None,
-        matmul(mT(flat_rows(g)), flat_rows(x)) if need[1] else None,
-        g if need[2] else None,  # the engine sums over the leading axes
-    )
+    if need[1] and need[2]:
+        dweight, dbias, *dx = linear_relu_grad(g, out, x, weight, need_x=need[0])
+        return (dx[0] if dx else None), dweight, dbias
+    return linear_parts(relu_grad(g, out), x, weight, need)
 
 
 linear_relu.vjp(_linear_relu_rule)

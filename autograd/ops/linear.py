@@ -9,7 +9,7 @@ from ..primitive import primitive
 from .linalg import matmul, mT
 from .shape import reshape_
 
-__all__ = ["linear"]
+__all__ = ["linear", "linear_grad"]
 
 Array = Any
 
@@ -42,8 +42,43 @@ def flat_rows(x: Array) -> Array:
     return x if x.ndim == 2 else reshape_(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-linear.vjp(
-    x=lambda g, weight: matmul(g, weight),
-    weight=lambda g, x: matmul(mT(flat_rows(g)), flat_rows(x)),
-    bias=lambda g: g,  # the engine sums over the leading axes
-)
+@primitive(promote=True, outputs=0)
+def linear_grad(gy: Array, x: Array, weight: Array, /, *, need_x: bool, xp: Any) -> tuple[Array, ...]:
+    """Cotangents (weight, bias) or (weight, bias, x) in `linear`: gyᵀ·x, Σgy and gy·W.
+
+    gy: (…, out), x: (…, in), weight: (out, in).
+    """
+    rows = xp.reshape(gy, (math.prod(gy.shape[:-1]), gy.shape[-1]))
+    flat = xp.reshape(x, (rows.shape[0], x.shape[-1]))
+    dweight, dbias = xp.matmul(rows.T, flat), xp.sum(rows, axis=0)
+    return (dweight, dbias, xp.matmul(gy, weight)) if need_x else (dweight, dbias)
+
+
+def linear_second(g: tuple[Any, ...], u: Array, x: Array, weight: Array, need_x: bool) -> tuple[Array, Array, Any]:
+    """Cotangents of u, x and weight from those of the results of `linear_grad`, each of which is bilinear."""
+    du, dx = linear(x, g[0], g[1]), matmul(u, g[0])
+    if not need_x:
+        return du, dx, None
+    return du + matmul(g[2], mT(weight)), dx, matmul(mT(flat_rows(u)), flat_rows(g[2]))
+
+
+linear_grad.vjp(lambda g, gy, x, weight, need_x: linear_second(g, gy, x, weight, need_x))
+
+
+def _linear_rule(g: Array, x: Array, weight: Array, need: tuple[bool, ...]) -> tuple[Any, ...]:
+    if need[1] and need[2]:
+        dweight, dbias, *dx = linear_grad(g, x, weight, need_x=need[0])
+        return (dx[0] if dx else None), dweight, dbias
+    return linear_parts(g, x, weight, need)
+
+
+def linear_parts(g: Array, x: Array, weight: Array, need: tuple[bool, ...]) -> tuple[Any, ...]:
+    """Those of the three cotangents that are needed, one by one."""
+    return (
+        matmul(g, weight) if need[0] else None,
+        matmul(mT(flat_rows(g)), flat_rows(x)) if need[1] else None,
+        g if need[2] else None,  # the engine sums over the leading axes
+    )
+
+
+linear.vjp(_linear_rule)

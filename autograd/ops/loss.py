@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..primitive import primitive
 from .activation import log_sigmoid
 from .binary import xlogy
-from .classify import class_axis, count_valid, cross_entropy_index, pick_class
+from .classify import class_axis, count_valid, cross_entropy_index, cross_entropy_mean, pick_class
 from .elementwise import less, maximum, not_equal, where
 from .reduce import mean_, sum_
 from .shape import broadcast_to_, reshape
@@ -248,6 +248,8 @@ def cross_entropy(
     if y.dtype.kind == "f":
         return _soft_cross_entropy(x, y, weight, label_smoothing, reduction)
     if weight is None:
+        if reduction == "mean" and "cross_entropy_mean" in x.backend.kernels:
+            return cross_entropy_mean(x, y, label_smoothing=label_smoothing, ignore_index=ignore_index)  # type: ignore[no-any-return]
         rows = cross_entropy_index(x, y, label_smoothing=label_smoothing, ignore_index=ignore_index)
         return _counted(rows, y, ignore_index, reduction)
     weights = _class_weights(weight, x)

@@ -27,7 +27,9 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "conv2d_relu_max_pool2d": ("conv_block", guards.conv2d_relu_max_pool2d),
     "conv2d_relu_max_pool2d_grad": ("conv_block", guards.conv2d_relu_max_pool2d_grad),
     "linear": ("products", guards.linear),
+    "linear_grad": ("products", guards.linear_grad),
     "linear_relu": ("products", guards.linear),
+    "linear_relu_grad": ("products", guards.linear_relu_grad),
     "matmul": ("products", guards.matmul),
     "max_pool2d": ("pool", guards.max_pool2d),
     "max_pool2d_unpool": ("pool", guards.max_pool2d_unpool),
@@ -45,6 +47,8 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "batch_norm_grad": ("batch", guards.batch_norm_grad),
     "cross_entropy_index": ("entropy", guards.cross_entropy_index),
     "cross_entropy_index_grad": ("entropy", guards.cross_entropy_index_grad),
+    "cross_entropy_mean": ("entropy", guards.cross_entropy_index),
+    "cross_entropy_mean_grad": ("entropy", guards.cross_entropy_mean_grad),
     **dict.fromkeys(
         ("relu", "relu_grad", "sigmoid", "sigmoid_grad", "log_sigmoid", "silu", "silu_grad", "erf", "tanh_grad"),
         ("pointwise", guards.one_shape),

@@ -100,3 +100,21 @@ def cross_entropy_index_grad(
     _cotangent_rows(tasks, ready(gy), ready(logits), target, out, wrong, n, label_smoothing, ignore_index, rows, length)
     _checked(wrong, target, n, ignore_index)
     return out
+
+
+def cross_entropy_mean(logits: Array, target: Array, *, label_smoothing: float, ignore_index: int) -> Array:
+    """logits: (n, c), target: (n,) -> ()."""
+    losses = cross_entropy_index(logits, target, label_smoothing=label_smoothing, ignore_index=ignore_index)
+    valid = np.count_nonzero(target != ignore_index)
+    return np.asarray(losses.sum() / losses.dtype.type(valid or np.nan))
+
+
+def cross_entropy_mean_grad(
+    gy: Array, logits: Array, target: Array, *, label_smoothing: float, ignore_index: int
+) -> Array:
+    """gy: (), logits: (n, c), target: (n,) -> (n, c)."""
+    valid = np.count_nonzero(target != ignore_index)
+    each = np.full(len(logits), gy / gy.dtype.type(valid or np.nan), logits.dtype)
+    return cross_entropy_index_grad(
+        each, logits, target, label_smoothing=label_smoothing, ignore_index=ignore_index
+    )  # fmt: skip

@@ -117,6 +117,27 @@ def linear(x: Array, weight: Array, bias: Array) -> bool:
     )
 
 
+def linear_grad(gy: Array, x: Array, weight: Array, *, need_x: bool) -> bool:
+    """A cotangent as large as the output for these rows and this weight."""
+    return bool(
+        floats(gy, x, weight)
+        and weight.ndim == 2
+        and x.ndim >= 2
+        and x.shape[-1] == weight.shape[1]
+        and gy.shape == (*x.shape[:-1], weight.shape[0])
+    )
+
+
+def linear_relu_grad(gy: Array, y: Array, x: Array, weight: Array, *, need_x: bool) -> bool:
+    """As `linear_grad`, with a result of the cotangent's shape."""
+    return one_shape(gy, y) and linear_grad(gy, x, weight, need_x=need_x)
+
+
+def cross_entropy_mean_grad(gy: Array, logits: Array, target: Array, **static: Any) -> bool:
+    """As `cross_entropy_index`, with one cotangent for all rows."""
+    return floats(gy, logits) and gy.ndim == 0 and cross_entropy_index(logits, target)
+
+
 def matmul(x: Array, y: Array) -> bool:
     """Rows, in any number of axes, times a matrix; batches of matrices are NumPy's."""
     return x.ndim >= 2 == y.ndim and x.shape[-1] == y.shape[0] and floats(x, y)

@@ -40,6 +40,32 @@ def _wanted(target: Array, shape: tuple[int, ...], smoothing: float) -> Array:
     return onehot * (1 - smoothing) + counts * smoothing / shape[_axis(shape)]
 
 
+def _means(forward: Any, backward: Any, shape: Any, target: Any, params: Any, label: str) -> list[OpCase]:
+    """Rows of the same as one number, which is NaN without rows."""
+    if label == "no-rows":
+        return []
+
+    def valid(t: Array) -> Any:
+        return (t != IGNORED).sum()
+
+    return [
+        OpCase(
+            classify.cross_entropy_mean,
+            [real(*shape), target],
+            lambda x, t: forward(x, t).sum() / valid(t),
+            params=params,
+            label=label,
+        ),
+        OpCase(
+            classify.cross_entropy_mean_grad,
+            [real(), real(*shape), target],
+            lambda g, x, t: backward(np.full(t.shape, g / valid(t)), x, t),
+            params=params,
+            label=label,
+        ),
+    ]
+
+
 def _rows() -> list[OpCase]:
     rows = []
     for label, (shape, target, smoothing) in SHAPES.items():
@@ -65,6 +91,7 @@ def _rows() -> list[OpCase]:
         rows += [
             OpCase(classify.cross_entropy_index, [real(*shape), target], forward, params=params, label=label),
             OpCase(classify.cross_entropy_index_grad, [y, real(*shape), target], backward, params=params, label=label),
+            *_means(forward, backward, shape, target, params, label),
             OpCase(classify.pick_class, [real(*shape), target], pick, params=ignore, label=label),
             OpCase(classify.place_class, [y, target], place, params={"classes": shape[axis], **ignore}, label=label),
         ]
