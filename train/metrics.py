@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,9 +56,18 @@ class RunningMean:
 
 
 class Metric:
-    """A number about predictions and targets. Subclasses give `name` and the four methods."""
+    """A number about predictions and targets. Subclasses give `name` and the methods, of which `compute` is done.
+
+    Attributes
+    ----------
+    name : under which it is logged.
+    scalar : whether the result is one number. What is none, `Trainer.evaluate` returns; the History leaves it out.
+    live : whether it may be asked for after every batch, for a bar; else only when an epoch is over.
+    """
 
     name: str = "metric"
+    scalar: bool = True
+    live: bool = True
 
     def reset(self) -> None:
         """Start a new pass over the data."""
@@ -69,9 +77,13 @@ class Metric:
         """Take in a batch."""
         raise NotImplementedError
 
-    def result(self) -> float:
+    def result(self) -> Any:
         """The value over all batches since `reset`."""
         raise NotImplementedError
+
+    def compute(self) -> Any:
+        """The result, under the name that torchmetrics gives it."""
+        return self.result()
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint in the middle of a pass must hold."""
@@ -123,7 +135,7 @@ class Accuracy(MeanMetric):
 
     def measure(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, int]:
         """(right ones, samples)."""
-        indices = _indices(self.name, prediction, target)
+        indices = class_indices(self.name, prediction, target)
         right = equal(argmax(prediction, axis=1), indices).sum()
         return right, indices.size
 
@@ -145,7 +157,7 @@ class TopKAccuracy(MeanMetric):
 
     def measure(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, int]:
         """(right ones, samples)."""
-        indices = _indices(self.name, prediction, target)
+        indices = class_indices(self.name, prediction, target)
         score = gather(prediction, unsqueeze(indices, axis=1), axis=1)
         higher = (prediction > score).sum(axis=1)
         return (higher < self.k).sum(), indices.size
@@ -172,7 +184,7 @@ class BinaryAccuracy(MeanMetric):
         return equal(prediction > self.threshold, target > 0.5).sum(), prediction.size
 
 
-def _indices(name: str, prediction: Tensor, target: Tensor) -> Tensor:
+def class_indices(name: str, prediction: Tensor, target: Tensor) -> Tensor:
     """The targets as class indices, their shape checked against the scores'."""
     if prediction.ndim < 2:
         raise ValueError(f"{name}: scores need the shape (n, classes, ...), not {prediction.shape}")
@@ -185,17 +197,3 @@ def _indices(name: str, prediction: Tensor, target: Tensor) -> Tensor:
             f"of that same shape, not {target.dtype} of shape {target.shape}"
         )
     return target
-
-
-def get_metric(which: str | Metric) -> Metric:
-    """A metric by name: `"accuracy"`, `"binary_accuracy"`, `"top5_accuracy"` with any number; a Metric as it is."""
-    if isinstance(which, Metric):
-        return which
-    if which in ("accuracy", "acc"):
-        return Accuracy()
-    if which == "binary_accuracy":
-        return BinaryAccuracy()
-    match = re.fullmatch(r"top_?(\d+)(_accuracy)?", which) if isinstance(which, str) else None
-    if match:
-        return TopKAccuracy(int(match[1]))
-    raise ValueError(f"unknown metric {which!r}; known are accuracy, binary_accuracy, topK_accuracy, or give a Metric")

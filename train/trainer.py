@@ -20,8 +20,9 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .feed import batches_of, loader_of, split_off, unpack
 from .history import History
 from .interrupt import Interrupt
-from .metrics import Metric, RunningMean, get_metric
+from .metrics import Metric, RunningMean
 from .mode import evaluating, on_backend_of
+from .named_metrics import get_metric
 from .progress import Progress, show
 
 
@@ -197,7 +198,7 @@ class Trainer:
                     "that is used up"
                 )
             self._trained = True
-            logs = self._logs()
+            logs = self._logs(over=True)
             self._check_finite(loader)
             if run.validation is not None:
                 logs.update(self._validate(run.validation, run))
@@ -256,7 +257,8 @@ class Trainer:
         except KeyboardInterrupt:
             run.save(self)
             raise
-        return {f"val_{name}": value for name, value in found.items()}
+        left_out = {metric.name for metric in self.metrics if not metric.scalar}
+        return {f"val_{name}": value for name, value in found.items() if name not in left_out}
 
     def _add(self, mean: RunningMean, loss: Any, n: int, loader: DataLoader) -> None:
         """Take in a batch's loss; complain if those known so far are not finite."""
@@ -281,7 +283,7 @@ class Trainer:
 
     # ------------------------------------------------------------ measuring
 
-    def evaluate(self, x: Any, y: Any = None, *, batch_size: int = 32, verbose: int = 0) -> dict[str, float]:
+    def evaluate(self, x: Any, y: Any = None, *, batch_size: int = 32, verbose: int = 0) -> dict[str, Any]:
         """Loss and metrics over data, in evaluation mode and without recording a graph.
 
         Parameters
@@ -296,7 +298,8 @@ class Trainer:
         with on_backend_of(self.model):
             logs = self._measure(loader_of(x, y, batch_size=batch_size, shuffle=False, seed=0))
         if verbose:
-            print(show(logs), flush=True)
+            matrices = {metric.name for metric in self.metrics if not metric.scalar}
+            print(show({name: value for name, value in logs.items() if name not in matrices}), flush=True)
         return logs
 
     def _measure(self, loader: DataLoader, interrupt: Interrupt | None = None) -> dict[str, float]:
@@ -388,9 +391,10 @@ class Trainer:
 
     # ------------------------------------------------------------ helpers
 
-    def _logs(self) -> dict[str, float]:
-        """The means of the epoch so far."""
-        return {"loss": self._mean_loss.result(), **{metric.name: metric.result() for metric in self.metrics}}
+    def _logs(self, over: bool = False) -> dict[str, float]:
+        """The means of the epoch so far; once it is over, also of metrics that are not asked for during one."""
+        found = {m.name: m.result() for m in self.metrics if m.scalar and (m.live or over)}
+        return {"loss": self._mean_loss.result(), **found}
 
     def _reset(self) -> None:
         """Begin an epoch's measurements."""
