@@ -100,7 +100,7 @@ class _Run:
                     c = _sum_to(node, c, parent.shape)
                 previous = cotangents.get(parent)
                 if previous is not None:
-                    cotangents[parent] = previous + c
+                    cotangents[parent] = self.plus(parent, previous, c)
                 else:
                     cotangents[parent] = c
                     if parent.plan is not None:
@@ -175,11 +175,16 @@ class _Run:
         """Add a cotangent to a node's."""
         previous = self.cotangents.get(node)
         if previous is not None:
-            self.cotangents[node] = previous + g
+            self.cotangents[node] = self.plus(node, previous, g)
         else:
             self.cotangents[node] = g
             if node.plan is not None:
                 heappush(self.heap, (-node.seq, node))
+
+    def plus(self, node: Node, x: Any, y: Any) -> Any:
+        """The sum of two cotangents of a node: arrays by its backend's own addition, which may be threaded."""
+        kernel = None if self.create_graph or self.over else node.backend.kernels.get("add")
+        return x + y if kernel is None or kernel.guard is not None else kernel.fn(x, y)
 
     def add_output(self, node: Output, g: Any) -> None:
         """Hand one output's cotangent to its op, whose cotangent is a list with an entry per output."""
