@@ -36,9 +36,9 @@ class Plan:
     kinds : per residual, ("input", i), ("inputs", -1), ("out", 0) or ("static", 0): how to turn it into a Tensor again.
     pulls : pairs (i, rule) with `rule(g, residuals, params)`; or one pair (-1, rule) for a joint rule, which also takes
         `need` and gives a tuple with one entry per input.
-    inputs : the i of `pulls`.
-    pull_all : all of `pulls` in one call, giving a tuple; None for a joint rule.
-    plain : one output, rules on bare arrays, no joint rule: backward may take the short way.
+    inputs : the inputs that `pull_all` gives cotangents of.
+    pull_all : all of `pulls` in one call, giving a tuple; None for the joint rule of a variadic op.
+    plain : one output, rules on bare arrays, and a `pull_all`: backward may take the short way.
     """
 
     prim: Primitive
@@ -234,9 +234,12 @@ def _make_plan(prim: Primitive, mask: int) -> Plan | None:
     elif prim.variadic:
         inputs, pull_all = (-1,), None
     else:  # one by one, what is wanted does not change from call to call
-        inputs = tuple(range(len(prim.inputs)))
-        scope["need"] = tuple(bool(mask >> i & 1) for i in inputs)
-        pull_all = eval(f"lambda g, s, p: {calls[0]}", scope)
+        needed = [bool(mask >> i & 1) for i in range(len(prim.inputs))]
+        inputs = tuple(i for i, wanted_here in enumerate(needed) if wanted_here)
+        scope["need"] = tuple(needed)
+        chosen = ", ".join(f"c[{i}]" for i in inputs)  # a rule may give more than was asked for
+        scope["choose"] = eval(f"lambda c: ({chosen},)")
+        pull_all = eval(f"lambda g, s, p: choose({calls[0]})", scope)
     body = ", ".join(sources)
     save = eval(f"lambda a, o, d: ({body}{',' if sources else ''})", {"shape": _shape})
     plain = pull_all is not None and prim.outputs == 1 and not prim.tensor_rules
