@@ -196,7 +196,7 @@ def _run(run: Any, tasks: int, operands: list[Array], sizes: list[int], scale: f
 def _sizes(q: Array, k: Array, v: Array, causal: bool) -> tuple[int, list[int]]:
     heads = q.shape[-3] if q.ndim > 2 else 1
     units = q.size // (q.shape[-2] * q.shape[-1])
-    blas = products._blas(q.dtype.name)
+    blas = products._blas(q.dtype)
     return units, [heads, q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1], int(causal), blas, BLOCK]
 
 

@@ -33,14 +33,14 @@ _SPELLINGS = ("scipy_cblas_{}64_", "cblas_{}64_")  # with 64-bit integers, as in
 
 
 @cache
-def _blas(dtype: str) -> int:
+def _blas(dtype: Any) -> int:
     """Address of cblas_?gemm in NumPy's OpenBLAS; 0 if this NumPy was built with another BLAS."""
     for path in threads.openblas_paths():
         if "numpy" not in path:
             continue
         library = ctypes.CDLL(path)
         for spelling in _SPELLINGS:
-            function = getattr(library, spelling.format(_NAMES[dtype]), None)
+            function = getattr(library, spelling.format(_NAMES[dtype.name]), None)
             if function is not None:
                 return ctypes.cast(function, ctypes.c_void_p).value or 0
     return 0
@@ -116,7 +116,7 @@ def matmul(x: Array, y: Array) -> Array:
     if x.ndim > 2:
         return matmul(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[1])
     (m, k), n = x.shape, y.shape[1]
-    pieces, blas = _pieces(m, n, k), _blas(x.dtype.name)
+    pieces, blas = _pieces(m, n, k), _blas(x.dtype)
     if pieces < 2 or not blas:
         return x @ y
     (a, ta), (b, tb) = _as_stored(x), _as_stored(y)
@@ -152,7 +152,7 @@ def _linear_piece(
 
 
 def _linear(x: Array, weight: Array, bias: Array, relu: bool) -> Array:
-    (n, k), blas = weight.shape, _blas(x.dtype.name)
+    (n, k), blas = weight.shape, _blas(x.dtype)
     m = x.size // k
     out = empty((*x.shape[:-1], n), x.dtype)
     if not blas:
@@ -235,7 +235,7 @@ def _gradients(gy: Array, y: Array, x: Array, weight: Array, need_x: bool) -> tu
     _masked_rows(blocks, g, ready(y), u, sums, n, rows, length)
     dweight = empty((n, k), dtype)
     dx = empty(x.shape if need_x else (0,), dtype)
-    blas, pieces = _blas(dtype.name), _pieces(max(rows, n), k, min(rows, n))
+    blas, pieces = _blas(dtype), _pieces(max(rows, n), k, min(rows, n))
     if blas:
         tasks = pieces * (2 if need_x else 1)
         _gradient_piece(tasks, u, ready(x), ready(weight), dweight, dx, blas, rows, n, k, pieces)
