@@ -86,7 +86,7 @@ def forked() -> bool:
 def apply_environment() -> None:
     """Give NumPy's BLAS the number of threads that `PULLBACK_NUM_THREADS` asks for, if it is set."""
     if "PULLBACK_NUM_THREADS" in os.environ:
-        limit_blas(get_num_threads())
+        limit_blas(1 if _threads.kernels else get_num_threads())
 
 
 def _checked(n: int | str, what: str) -> int:

@@ -112,3 +112,19 @@ if not child:
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert script(code) == "0"
+
+
+def test_blas_keeps_to_one_thread_whatever_backend_comes_after_the_kernels() -> None:
+    code = (
+        "import ctypes, numpy as np, pullback as pb\n"
+        "from pullback.backends import threads\n"
+        "pb.relu(pb.tensor(np.ones(9999, np.float32), backend='numba'))\n"
+        "pb.get_backend('numpy')\n"
+        "names = 'scipy_openblas_get_num_threads64_', 'scipy_openblas_get_num_threads', 'openblas_get_num_threads'\n"
+        "for path in threads.openblas_paths():\n"
+        "    library = ctypes.CDLL(path)\n"
+        "    print(next(getattr(library, n)() for n in names if hasattr(library, n)))\n"
+    )
+    env = {**os.environ, "PULLBACK_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"1"}, done.stdout

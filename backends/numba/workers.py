@@ -4,7 +4,7 @@ Each thread claims the next task until none is left, and the caller takes part. 
 not come: where the cores are busy with something else it does all tasks by itself, so nothing is lost but the help.
 (A barrier, as OpenMP's parallel loops have, waits for every thread to be scheduled, milliseconds where two processes
 share the cores.) Idle threads watch for the next job some tens of microseconds, since waking one takes longer than a
-small kernel, then give way, then sleep on a futex.
+small kernel, give way to others for about a millisecond, then sleep on a futex.
 
 One job runs at a time; a second Python thread that comes meanwhile does its tasks alone. The memory the threads share
 is a few cache lines: what is written often lies apart.
@@ -36,7 +36,7 @@ _GENERATION, _SLEEPERS, _STOP, _BUSY = 0, 8, 16, 24
 _OPEN, _ADDRESS, _BLOCK, _TASKS, _LIMIT = 128, 136, 144, 152, 160
 _NEXT, _ACTIVE = 256, 384
 _SIZE = 512
-_WATCH, _YIELDS = 2000, 300  # how often an idle thread looks before it gives way, and then before it sleeps
+_WATCH, _YIELDS = 2000, 5000  # how often an idle thread looks before it gives way, and then before it sleeps
 _WAIT, _WAKE, _EVERYONE = 128, 129, 1 << 30  # FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE
 
 
