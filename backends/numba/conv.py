@@ -19,7 +19,7 @@ import numpy as np
 
 from .compile import Floats, Ints, jit, kernel
 from .layout import channels_last, ready
-from .memory import empty_images
+from .memory import empty, empty_images
 from .tile import ROWS, fma_tile, tile_width
 
 Array = Any
@@ -296,7 +296,7 @@ def conv2d_weight_grad(
     pixels = n * oh * ow
     spans = max(1, min(16, pixels // 1024))
     cuts = max(1, min(steps.size // ROWS, 32 // spans))
-    partial = np.empty(spans * groups * steps.size * width, x.dtype)
+    partial = empty((spans * groups * steps.size * width,), x.dtype)
     _weight_task(spans * cuts, channels_last(x, padding), steps, channels_last(gy), partial, geo, spans, cuts)
     return reduce_weight(partial, shape, spans, width, steps.size, groups, geo)
 

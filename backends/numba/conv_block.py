@@ -17,7 +17,7 @@ from .compile import Bytes, Floats, Ints, jit, kernel
 from .conv import find_pixels, geometry, multiply, out_size, pack_weight, reduce_weight, weight_sums
 from .conv_input import conv2d_input_grad, find_inputs, pack_flipped, pad_cotangent
 from .layout import channels_last
-from .memory import empty_images
+from .memory import empty, empty_images
 from .tile import ROWS, VECTOR_BYTES, tile_width
 from .vectors import spread_vector, sum_vectors, top_vector
 
@@ -238,7 +238,7 @@ def _backward(
     width = -(-(o // groups) // nr) * nr
     spans = max(1, min(n, 16 if n >= 128 else 8, n * oh * ow // 64))
     chunk = max(1, min(-(-n // spans), -(-PIXELS // (oh * ow))))
-    partial, sums = np.empty(spans * groups * steps.size * width, dtype), np.empty((spans, o), dtype)
+    partial, sums = empty((spans * groups * steps.size * width,), dtype), np.empty((spans, o), dtype)
     above, left = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
     if need_x:
         extent, row = dilation[0] * (kh - 1), w + dilation[1] * (kw - 1)

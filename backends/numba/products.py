@@ -25,7 +25,7 @@ Array = Any
 
 #: Multiply-adds that are worth a second thread: some microseconds' work.
 PIECE = 1 << 18
-MOST = 8  # tasks of one product
+MOST = 4  # tasks of one product
 ROWS_AT_ONCE = 8192  # elements of the cotangent that one task masks and adds up
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112
 _NAMES = {"float32": "sgemm", "float64": "dgemm"}
