@@ -302,19 +302,6 @@ def tanh_grad(u: Array, y: Array) -> Array:
     return u * (1 - y * y) if y.size < SMALL else _join(_tanh_grad, u, y)
 
 
-@kernel
-def _clip_span(x: Floats, span: int) -> None:
-    zero = x.dtype.type(0)
-    for i in range(span * SPAN, min((span + 1) * SPAN, x.size)):
-        v = x[i]
-        x[i] = zero if v <= zero else v
-
-
-def clip_below(x: Array) -> None:
-    """relu in place, of an array that lies densely in memory."""
-    _clip_span(-(-x.size // SPAN), in_memory_order(x))
-
-
 # ------------------------------------------------------------ what NumPy is fast at: these get large arrays alone
 
 _SINGLE = frozenset((np.dtype(np.float32),))
