@@ -66,35 +66,47 @@ def ulps(y, exact):
     return np.abs(y.astype(np.float64) - exact) / unit
 
 
-ACCURACY = [
-    ("exp", unary.exp, np.exp, [(-103.0, -1e-9), (1e-9, 88.7)], 1.1),
-    ("log", unary.log, np.log, [(1e-40, 3e38)], 1.1),
-    ("tanh", unary.tanh, np.tanh, [(-10.0, -1e-20), (1e-20, 10.0)], 2.0),
-    ("erf", unary.erf, special.erf, [(-4.2, -1e-20), (1e-20, 4.2)], 1.3),
-    ("sigmoid", activation.sigmoid, special.expit, [(-87.0, -1e-9), (1e-9, 20.0)], 2.5),
-    ("silu", activation.silu, lambda x: x * special.expit(x), [(-80.0, -1e-9), (1e-9, 80.0)], 3.5),
-    ("softplus", activation.softplus, lambda x: np.logaddexp(0, x), [(-80.0, -1e-9), (1e-9, 19.9)], 2.5),
-    ("log_sigmoid", activation.log_sigmoid, special.log_expit, [(-80.0, -1e-9), (1e-9, 80.0)], 2.5),
-    ("elu", activation.elu, np.expm1, [(-80.0, -1e-9)], 1.5),
-    ("gelu", activation.gelu, lambda x: x * special.ndtr(x), [(-3.0, -1e-9), (1e-9, 9.0)], 8.0),  # the rounding of x²/2
-]  # fmt: skip
+def gelu_by_tanh(x):
+    return x * special.expit(2 * np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))
 
 
-@pytest.mark.parametrize(("prim", "exact", "ranges", "limit"), [a[1:] for a in ACCURACY], ids=[a[0] for a in ACCURACY])
-def test_single_precision_is_accurate_to_a_few_units_in_the_last_place(prim, exact, ranges, limit):
+# name -> op, static parameters, the function in double precision, ranges, largest error
+ACCURACY = {
+    "exp": (unary.exp, {}, np.exp, [(-103.0, -1e-9), (1e-9, 88.7)], 0.9),
+    "log": (unary.log, {}, np.log, [(1e-40, 3e38)], 0.9),
+    "tanh": (unary.tanh, {}, np.tanh, [(-10.0, -1e-20), (1e-20, 10.0)], 1.6),
+    "erf": (unary.erf, {}, special.erf, [(-4.2, -1e-20), (1e-20, 4.2)], 1.0),
+    "sigmoid": (activation.sigmoid, {}, special.expit, [(-87.0, -1e-9), (1e-9, 20.0)], 2.2),
+    "silu": (activation.silu, {}, lambda x: x * special.expit(x), [(-80.0, -1e-9), (1e-9, 80.0)], 3.3),
+    "softplus": (activation.softplus, {}, lambda x: np.logaddexp(0, x), [(-80.0, -1e-9), (1e-9, 19.9)], 1.8),
+    "log_sigmoid": (activation.log_sigmoid, {}, special.log_expit, [(-80.0, -1e-9), (1e-9, 80.0)], 1.8),
+    "elu": (activation.elu, {}, np.expm1, [(-80.0, -1e-9)], 1.0),
+    "gelu": (activation.gelu, {}, lambda x: x * special.ndtr(x), [(-13.0, -1e-9), (1e-9, 9.0)], 5.0),
+    "gelu_tanh": (activation.gelu, {"approximate": "tanh"}, gelu_by_tanh, [(-9.9, -1e-9), (1e-9, 9.0)], 3.0),
+}
+
+
+@pytest.mark.parametrize("name", ACCURACY)
+def test_single_precision_is_accurate_to_a_few_units_in_the_last_place(name):
+    """Against SciPy in double precision, on every 997th float, relative to the result, however small that is."""
+    prim, params, exact, ranges, limit = ACCURACY[name]
     for low, high in ranges:
         x = floats_between(low, high, 997)
         x = np.concatenate([x, np.full(max(0, sizes.LARGE - x.size), x[0])])
-        assert ulps(run(prim, x)[0], exact(x.astype(np.float64))).max() <= limit
+        error = ulps(run(prim, x, **params)[0], exact(x.astype(np.float64)))
+        assert error.max() <= limit
+        assert np.quantile(error, 0.99) <= min(limit, 2.0)
 
 
-@pytest.mark.parametrize("prim", [a[1] for a in ACCURACY], ids=[a[0] for a in ACCURACY])
-def test_special_values(prim):
+@pytest.mark.parametrize("name", ACCURACY)
+def test_special_values(name):
+    prim, params, *_ = ACCURACY[name]
+    params = {**prim.defaults, **params}
     values = np.array([np.nan, np.inf, -np.inf, 0.0, 200.0, -200.0, 1e-40, -1e30, 1e30], np.float32)
     x = np.resize(values, sizes.LARGE + 3)
     with np.errstate(all="ignore"):
-        want = numpy_backend.kernel(prim.name, prim.forward)(x.astype(np.float64), **prim.defaults)
-        got = run(prim, x)[0]
+        want = numpy_backend.kernel(prim.name, prim.forward)(x.astype(np.float64), **params)
+        got = run(prim, x, **params)[0]
         np.testing.assert_allclose(got, want.astype(np.float32), rtol=1e-5, atol=1e-38)
 
 

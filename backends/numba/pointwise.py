@@ -13,10 +13,11 @@ import numpy as np
 
 from .. import threads
 from .compile import Floats, Kernel, jit, kernel
+from .gaussian import erf as _erf
+from .gaussian import normal, normal_by_tanh
 from .layout import aligned_pair, empty_as, in_memory_order
-from .mathematics import choose, exp_below, expm1_below, log1p_unit, normal
+from .mathematics import choose, exp_below, expm1_below, log1p_unit
 from .mathematics import constant as c
-from .mathematics import erf as _erf
 from .mathematics import exp as _exp
 from .mathematics import log as _log
 from .mathematics import sigmoid as _sigmoid
@@ -126,19 +127,13 @@ def _gelu_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
     return u * (below + x * density)
 
 
-_SCALE = 2.0 * (2.0 / np.pi) ** 0.5  # (1 + tanh v)/2 = σ(2v), without cancellation where v is large and negative
-_CUBIC = _SCALE * 0.044715
-
-
 def _gelu_tanh_at(x: Any, p: Any, q: Any) -> Any:
-    return x * _sigmoid(x * (c(_SCALE, x) + c(_CUBIC, x) * (x * x)))
+    return x * normal_by_tanh(x)[0]
 
 
 def _gelu_tanh_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
-    square = x * x
-    s = _sigmoid(x * (c(_SCALE, x) + c(_CUBIC, x) * square))
-    slope = c(_SCALE, x) + c(3.0 * _CUBIC, x) * square
-    return u * (s * (c(1.0, x) + (c(1.0, x) - s) * x * slope))
+    below, slope = normal_by_tanh(x)
+    return u * (below * (c(1.0, x) + (c(1.0, x) - below) * x * slope))
 
 
 def _erf_at(x: Any, p: Any, q: Any) -> Any:

@@ -1,7 +1,7 @@
 """Functions of the rows of a matrix: softmax, its logarithm, and layer normalisation, each with its cotangent.
 
-Arrays are (…, n) with the last axis the row. Sums and maxima run in 64 lanes that are joined in a fixed order: that is
-what the vectoriser needs, four vectors hide each other's latency, and the result does not depend on the threads.
+Arrays are (…, n) with the last axis the row. A row is gone through a few times while it is in the cache, with all the
+sums that one pass can give taken in that pass (`sums.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .compile import Floats, jit, kernel
 from .layout import ready
 from .mathematics import exp_below
 from .memory import empty
+from .sums import larger, plus
 
 Array = Any
 LANES = 64
@@ -74,57 +75,62 @@ def row_max(x: Floats, start: int, n: int, lanes: Floats) -> Any:
 
 @kernel
 def _softmax_rows(x: Floats, out: Floats, n: int, rows: int, length: int, block: int) -> None:
-    lanes = np.empty(LANES, x.dtype)
     for row in range(block * length, min((block + 1) * length, rows)):
         a = row * n
-        top = row_max(x, a, n, lanes)
+        top, total = x[a], x.dtype.type(0)
         for i in range(a, a + n):
-            out[i] = exp_below(x[i] - top)
-        share = x.dtype.type(1) / row_sum(out, a, n, lanes)
+            top = larger(x[i], top)
+        for i in range(a, a + n):
+            e = exp_below(x[i] - top)
+            out[i] = e
+            total = plus(total, e)
+        share = x.dtype.type(1) / total
         for i in range(a, a + n):
             out[i] *= share
 
 
 @kernel
 def _softmax_grad_rows(g: Floats, y: Floats, out: Floats, n: int, rows: int, length: int, block: int) -> None:
-    lanes = np.empty(LANES, y.dtype)
     for row in range(block * length, min((block + 1) * length, rows)):
         a = row * n
-        inner = row_dot(g, a, y, a, n, lanes)
+        inner = y.dtype.type(0)
+        for i in range(a, a + n):
+            inner = plus(inner, g[i] * y[i])
         for i in range(a, a + n):
             out[i] = y[i] * (g[i] - inner)
 
 
 @kernel
 def _log_softmax_rows(x: Floats, out: Floats, n: int, rows: int, length: int, block: int) -> None:
-    lanes = np.empty(LANES, x.dtype)
     for row in range(block * length, min((block + 1) * length, rows)):
         a = row * n
-        top = row_max(x, a, n, lanes)
+        top, total = x[a], x.dtype.type(0)
         for i in range(a, a + n):
-            out[i] = exp_below(x[i] - top)
-        shift = top, np.log(row_sum(out, a, n, lanes))
+            top = larger(x[i], top)
         for i in range(a, a + n):
-            out[i] = (x[i] - shift[0]) - shift[1]
+            total = plus(total, exp_below(x[i] - top))
+        shift = np.log(total)
+        for i in range(a, a + n):
+            out[i] = (x[i] - top) - shift
 
 
 @kernel
 def _log_softmax_grad_rows(g: Floats, y: Floats, out: Floats, n: int, rows: int, length: int, block: int) -> None:
-    lanes = np.empty(LANES, y.dtype)
     for row in range(block * length, min((block + 1) * length, rows)):
         a = row * n
-        total = row_sum(g, a, n, lanes)
+        total = y.dtype.type(0)
+        for i in range(a, a + n):
+            total = plus(total, g[i])
         for i in range(a, a + n):
             out[i] = g[i] - exp_below(y[i]) * total
 
 
 @jit
-def _moments(x: Floats, a: int, n: int, eps: Any, scratch: Floats, lanes: Floats) -> Any:
-    """Centred row in `scratch`, and 1/√(σ² + ε)."""
-    mean = row_sum(x, a, n, lanes) / x.dtype.type(n)
-    for i in range(n):
-        scratch[i] = x[a + i] - mean
-    return x.dtype.type(1) / np.sqrt(row_dot(scratch, 0, scratch, 0, n, lanes) / x.dtype.type(n) + eps)
+def _mean(x: Floats, a: int, n: int) -> Any:
+    total = x.dtype.type(0)
+    for i in range(a, a + n):
+        total = plus(total, x[i])
+    return total / x.dtype.type(n)
 
 
 @kernel
@@ -132,30 +138,40 @@ def _layer_norm_rows(
     x: Floats, weight: Floats, bias: Floats, out: Floats, n: int, eps: float, rows: int, length: int, block: int
 ) -> None:
     """Without weights if there are none."""
-    lanes, centred, epsilon = np.empty(LANES, x.dtype), np.empty(n, x.dtype), x.dtype.type(eps)
+    epsilon, count = x.dtype.type(eps), x.dtype.type(n)
     for row in range(block * length, min((block + 1) * length, rows)):
-        r = _moments(x, row * n, n, epsilon, centred, lanes)
+        a = row * n
+        mean, square = _mean(x, a, n), x.dtype.type(0)
+        for i in range(a, a + n):
+            d = x[i] - mean
+            square = plus(square, d * d)
+        r = x.dtype.type(1) / np.sqrt(square / count + epsilon)
         if weight.size:
             for i in range(n):
-                out[row * n + i] = centred[i] * r * weight[i] + bias[i]
+                out[a + i] = (x[a + i] - mean) * r * weight[i] + bias[i]
         else:
-            for i in range(n):
-                out[row * n + i] = centred[i] * r
+            for i in range(a, a + n):
+                out[i] = (x[i] - mean) * r
 
 
 @kernel
 def _standardize_grad_rows(
     g: Floats, x: Floats, out: Floats, n: int, eps: float, rows: int, length: int, block: int
 ) -> None:
-    lanes, centred = np.empty(LANES, x.dtype), np.empty(n, x.dtype)
-    epsilon, count = x.dtype.type(eps), x.dtype.type(n)
+    epsilon, count, zero = x.dtype.type(eps), x.dtype.type(n), x.dtype.type(0)
     for row in range(block * length, min((block + 1) * length, rows)):
         a = row * n
-        r = _moments(x, a, n, epsilon, centred, lanes)
-        mean = row_sum(g, a, n, lanes) / count
-        slope = row_dot(g, a, centred, 0, n, lanes) / count * (r * r)
-        for i in range(n):
-            out[a + i] = r * (g[a + i] - mean - centred[i] * slope)
+        mean, pull, square, slope = zero, zero, zero, zero
+        for i in range(a, a + n):
+            mean, pull = plus(mean, x[i]), plus(pull, g[i])
+        mean, pull = mean / count, pull / count
+        for i in range(a, a + n):
+            d = x[i] - mean
+            square, slope = plus(square, d * d), plus(slope, g[i] * d)
+        r = x.dtype.type(1) / np.sqrt(square / count + epsilon)
+        slope = slope / count * (r * r)
+        for i in range(a, a + n):
+            out[i] = r * ((g[i] - pull) - (x[i] - mean) * slope)
 
 
 @kernel
@@ -164,24 +180,27 @@ def _layer_norm_grad_rows(
     block: int,
 ) -> None:  # fmt: skip
     """∂x of a block of rows, and the block's parts of ∂weight and ∂bias."""
-    lanes, xhat, h = np.empty(LANES, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
-    epsilon, count = x.dtype.type(eps), x.dtype.type(n)
+    epsilon, count, zero = x.dtype.type(eps), x.dtype.type(n), x.dtype.type(0)
     dweight, dbias = sums[block * 2 * n : (block * 2 + 1) * n], sums[(block * 2 + 1) * n : (block * 2 + 2) * n]
     dweight[:] = 0
     dbias[:] = 0
     for row in range(block * length, min((block + 1) * length, rows)):
         a = row * n
-        r = _moments(x, a, n, epsilon, xhat, lanes)
+        mean, pull, square, slope = zero, zero, zero, zero
         for i in range(n):
-            xhat[i] *= r
-            dweight[i] += g[a + i] * xhat[i]
+            mean, pull = plus(mean, x[a + i]), plus(pull, g[a + i] * weight[i])
+        mean, pull = mean / count, pull / count
+        for i in range(n):
+            d = x[a + i] - mean
+            square, slope = plus(square, d * d), plus(slope, g[a + i] * weight[i] * d)
+        r = x.dtype.type(1) / np.sqrt(square / count + epsilon)
+        slope = slope / count * (r * r)
+        for i in range(n):
+            out[a + i] = r * ((g[a + i] * weight[i] - pull) - (x[a + i] - mean) * slope)
+        for i in range(n):
+            dweight[i] += g[a + i] * ((x[a + i] - mean) * r)
         for i in range(n):
             dbias[i] += g[a + i]
-            h[i] = g[a + i] * weight[i]
-        mean = row_sum(h, 0, n, lanes) / count
-        slope = row_dot(h, 0, xhat, 0, n, lanes) / count
-        for i in range(n):
-            out[a + i] = r * (h[i] - mean - xhat[i] * slope)
 
 
 def blocks(rows: int, n: int) -> tuple[int, int]:
