@@ -14,7 +14,8 @@ from pullback.autograd.ops import activation, unary
 from pullback.autograd.ops.attention import attention, attention_grad
 from pullback.autograd.ops.norm import batch_norm, batch_norm_grad, standardize, standardize_grad
 from pullback.backends import get_backend, threads
-from pullback.backends.numba import products, sizes
+from pullback.backends.numba import attention as attention_kernels
+from pullback.backends.numba import sizes
 
 numba_backend, numpy_backend = get_backend("numba"), get_backend("numpy")
 DTYPES = ["float32", "float64"]
@@ -234,7 +235,7 @@ HEADS = [
 @pytest.mark.parametrize("shapes", HEADS, ids=[str(h[0]) for h in HEADS])
 def test_attention(shapes, dtype, library, rng, monkeypatch):
     if library == "loops":
-        monkeypatch.setattr(products, "_blas", lambda dtype: 0)
+        monkeypatch.setattr(attention_kernels, "_blas", lambda dtype: 0)
 
     def draw(shape, within_rows):
         x = rng.standard_normal(shape).astype(dtype)

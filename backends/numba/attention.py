@@ -8,13 +8,15 @@ BLAS's, on one thread, or plain loops where this NumPy has another BLAS than Ope
 
 from __future__ import annotations
 
+import ctypes
+from functools import cache
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 
-from . import products
+from .. import threads
 from .compile import Floats, Ints, address_of, array_at, intrinsic, jit, kernel
 from .layout import ready
 from .mathematics import exp, exp_below
@@ -23,6 +25,22 @@ from .rows import LANES, row_dot, row_max, row_sum
 
 Array = Any
 BLOCK = 64  # queries of one task
+_NAMES = {"float32": "sgemm", "float64": "dgemm"}
+_SPELLINGS = ("scipy_cblas_{}64_", "cblas_{}64_")  # with 64-bit integers, as in NumPy's wheels
+
+
+@cache
+def _blas(dtype: Any) -> int:
+    """Address of cblas_?gemm in NumPy's OpenBLAS; 0 if this NumPy was built with another BLAS."""
+    for path in threads.openblas_paths():
+        if "numpy" not in path:
+            continue
+        library = ctypes.CDLL(path)
+        for spelling in _SPELLINGS:
+            function = getattr(library, spelling.format(_NAMES[dtype.name]), None)
+            if function is not None:
+                return ctypes.cast(function, ctypes.c_void_p).value or 0
+    return 0
 
 
 @intrinsic
@@ -196,7 +214,7 @@ def _run(run: Any, tasks: int, operands: list[Array], sizes: list[int], scale: f
 def _sizes(q: Array, k: Array, v: Array, causal: bool) -> tuple[int, list[int]]:
     heads = q.shape[-3] if q.ndim > 2 else 1
     units = q.size // (q.shape[-2] * q.shape[-1])
-    blas = products._blas(q.dtype)
+    blas = _blas(q.dtype)
     return units, [heads, q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1], int(causal), blas, BLOCK]
 
 

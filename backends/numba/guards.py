@@ -139,8 +139,10 @@ def cross_entropy_mean_grad(gy: Array, logits: Array, target: Array, **static: A
 
 
 def matmul(x: Array, y: Array) -> bool:
-    """Rows, in any number of axes, times a matrix; batches of matrices are NumPy's."""
-    return x.ndim >= 2 == y.ndim and x.shape[-1] == y.shape[0] and floats(x, y)
+    """Matrices, or batches of them that broadcast."""
+    if min(x.ndim, y.ndim) < 2 or x.shape[-1] != y.shape[-2] or not floats(x, y):
+        return False
+    return all(a == b or 1 in (a, b) for a, b in zip(x.shape[-3::-1], y.shape[-3::-1], strict=False))
 
 
 def conv2d_input_grad(

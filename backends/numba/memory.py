@@ -16,6 +16,8 @@ import numpy as np
 Array = Any
 
 LARGE = 1 << 18  # bytes; smaller arrays come from NumPy
+LINE = 64  # bytes of a cache line. Two threads that write the ends of one wait for each other: arrays begin with one
+_SMALL = 1 << 14  # bytes; such arrays are not worth the microsecond that it takes
 
 
 class _Pool:
@@ -61,7 +63,7 @@ class _Block:
     def __init__(self, memory: Array, pool: _Pool, shape: tuple[int, ...], dtype: Any) -> None:
         self.memory, self.pool = memory, pool
         self.__array_interface__ = {
-            "version": 3, "data": (memory.ctypes.data, False), "shape": shape, "typestr": dtype.str,
+            "version": 3, "data": (memory.ctypes.data + LINE - 1 & -LINE, False), "shape": shape, "typestr": dtype.str,
         }  # fmt: skip
 
     def __del__(self) -> None:
@@ -83,9 +85,12 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """As `np.empty`, row-major."""
     size = math.prod(shape) * dtype.itemsize
     if size < LARGE:
-        return np.empty(shape, dtype)
+        if size < _SMALL:
+            return np.empty(shape, dtype)
+        memory = np.empty(size + LINE, np.uint8)
+        return np.ndarray(shape, dtype, memory, -memory.ctypes.data % LINE)
     step = 1 << (size.bit_length() - 4)  # eight sizes between one power of two and the next
-    return np.asarray(_Block(_pool.take(-(-size // step) * step), _pool, shape, dtype))
+    return np.asarray(_Block(_pool.take(-(-size // step) * step + LINE), _pool, shape, dtype))
 
 
 def empty_images(n: int, c: int, h: int, w: int, dtype: Any) -> Array:

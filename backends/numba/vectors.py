@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 
 from .compile import intrinsic
-from .tile import VECTOR_BYTES
+from .tile import VECTOR_BYTES, VECTORS
 
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 
@@ -122,3 +122,57 @@ def sum_vectors(typingctx: Any, like: Any, x: Any, step: Any, count: Any, total:
         code.store(result, total)
 
     return _signature(like, (x, step, count, total), generate)
+
+
+@intrinsic
+def copy_vectors(typingctx: Any, like: Any, x: Any, x_step: Any, out: Any, out_step: Any, count: Any) -> Any:
+    """Rows as wide as the register tile: `count` of them from x, x + x_step, … (bytes) to out, out + out_step, …"""
+
+    def generate(code: _Code, x: Any, x_step: Any, out: Any, out_step: Any, count: Any) -> None:
+        builder, zero = code.builder, ir.Constant(_WORD, 0)
+        entry = builder.block
+        loop, done = builder.append_basic_block("copy.loop"), builder.append_basic_block("copy.done")
+        builder.cbranch(builder.icmp_signed(">", count, zero), loop, done)
+        builder.position_at_end(loop)
+        k, source, target = (builder.phi(_WORD) for _ in range(3))
+        for n in range(VECTORS):
+            place = ir.Constant(_WORD, n * VECTOR_BYTES)
+            code.store(code.load(builder.add(source, place)), builder.add(target, place))
+        k_next = builder.add(k, ir.Constant(_WORD, 1))
+        after = k_next, builder.add(source, x_step), builder.add(target, out_step)
+        for phi, start, following in zip((k, source, target), (zero, x, out), after, strict=True):
+            phi.add_incoming(start, entry)
+            phi.add_incoming(following, loop)
+        builder.cbranch(builder.icmp_signed("<", k_next, count), loop, done)
+        builder.position_at_end(done)
+
+    return _signature(like, (x, x_step, out, out_step, count), generate)
+
+
+@intrinsic
+def transpose_vectors(typingctx: Any, like: Any, x: Any, x_step: Any, out: Any, out_step: Any) -> Any:
+    """The square of `lanes` vectors at x, x + x_step, … (bytes), transposed, to out, out + out_step, …"""
+
+    def generate(code: _Code, x: Any, x_step: Any, out: Any, out_step: Any) -> None:
+        builder, n = code.builder, code.lanes
+
+        def at(base: Any, step: Any, row: int) -> Any:
+            return builder.add(base, builder.mul(step, ir.Constant(_WORD, row)))
+
+        rows = [code.load(at(x, x_step, row)) for row in range(n)]
+        half = 1
+        while half < n:  # squares of twice the size: their off-diagonal quarters change places
+            upper = [e if not e & half else n + e - half for e in range(n)]
+            lower = [e + half if not e & half else n + e for e in range(n)]
+            for row in range(n):
+                if not row & half:
+                    a, b = rows[row], rows[row + half]
+                    rows[row], rows[row + half] = (
+                        builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), n), places))
+                        for places in (upper, lower)
+                    )
+            half *= 2
+        for row in range(n):
+            code.store(rows[row], at(out, out_step, row))
+
+    return _signature(like, (x, x_step, out, out_step), generate)

@@ -30,6 +30,8 @@ CASES: list[OpCase] = [
     _matmul("batch-matrix", (2, 3, 4), (4, 2)),
     _matmul("matrix-batch", (3, 4), (2, 4, 2)),
     _matmul("broadcast", (2, 1, 3, 4), (3, 4, 2)),
+    _matmul("tails", (13, 17), (17, 33)),
+    _matmul("broadcast-tails", (2, 1, 13, 19), (3, 19, 18)),
     _matmul("empty-sum", (3, 0), (0, 2)),
     _matmul("empty-rows", (2, 0, 3), (3, 2)),
     _matmul("empty-batch", (0, 2, 3), (3, 2)),

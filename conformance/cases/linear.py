@@ -22,6 +22,7 @@ CASES: list[OpCase] = [
     OpCase(ops.linear, [real(3), real(4, 3), real(4)], _affine, label="vector"),
     OpCase(ops.linear, [real(2, 3, 5), real(4, 5), real(4)], _affine, label="batches"),
     OpCase(ops.linear, [real(1, 7), real(1, 7), real(1)], _affine, label="one"),
+    OpCase(ops.linear, [real(9, 33), real(35, 33), real(35)], _affine, label="tails"),
     OpCase(ops.linear, [real(0, 3), real(4, 3), real(4)], _affine, label="empty-batch"),
     OpCase(ops.linear, [real(2, 0), real(4, 0), real(4)], _affine, label="no-features"),
     OpCase(ops.linear, [real(2, 3), real(0, 3), real(0)], _affine, label="no-outputs"),
@@ -30,6 +31,7 @@ CASES: list[OpCase] = [
     OpCase(
         ops.linear_grad, [real(2, 3, 5), real(2, 3, 7), real(5, 7)], _grads, params={"need_x": True}, label="batches"
     ),
+    OpCase(ops.linear_grad, [real(9, 19), real(9, 33), real(19, 33)], _grads, params={"need_x": True}, label="tails"),
     OpCase(
         ops.linear_grad,
         [real(6, 17), real(6, 3), real(17, 3)],

@@ -1,0 +1,115 @@
+"""Matrix products on the register tile, as helpers that a kernel's tasks call: one block of C = A·B each.
+
+A is read where it lies, element by element, so any two strides will do: a product with a transposed A costs nothing
+more. B is read in vectors, so a panel of it, a tile's width of columns and `DEPTH` steps, is copied to where it stays
+in the first-level cache, transposed in registers if it lies the other way; a task's panels are no other task's, so
+nothing is packed twice. What C begins with, a bias say, costs nothing: it is what the tile's registers begin with.
+After Goto & van de Geijn (see `tile.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .compile import array_at, jit
+from .tile import TALL_ROWS, VECTOR_BYTES, VECTORS, narrow_strided_tile, strided_tile
+from .vectors import copy_vectors, transpose_vectors
+
+Array = Any
+
+ROWS = TALL_ROWS
+DEPTH = 192  # steps of one pass over C: a panel of them leaves the cache room for the rows of A
+WIDTH_BYTES = VECTORS * VECTOR_BYTES  # of a panel's row
+
+
+@jit
+def aligned(memory: Array) -> Any:
+    """The first address within the memory at which a vector may begin."""
+    return (memory.ctypes.data + VECTOR_BYTES - 1) // VECTOR_BYTES * VECTOR_BYTES
+
+
+@jit
+def pack(like: Array, b: int, by_step: int, by_column: int, depth: int, columns: int, panel: int) -> None:
+    """Columns of B, as many as the tile is wide, as rows of full width at `panel`; missing ones are zeros."""
+    size = like.itemsize
+    width, lanes = WIDTH_BYTES // size, VECTOR_BYTES // size
+    if columns == width and by_column == size:
+        copy_vectors(like, b, by_step, panel, WIDTH_BYTES, depth)
+        return
+    out = array_at(like, panel, depth * width)
+    begin = 0
+    if columns == width and by_step == size:
+        begin = depth // lanes * lanes
+        for first in range(0, width, lanes):
+            source = b + first * by_column
+            for k in range(0, begin, lanes):
+                transpose_vectors(
+                    like, source + k * size, by_column, panel + k * WIDTH_BYTES + first * size, WIDTH_BYTES
+                )
+    for j in range(width):
+        if j >= columns:
+            for k in range(depth):
+                out[k * width + j] = 0
+        else:
+            for k in range(begin, depth):
+                out[k * width + j] = array_at(like, b + k * by_step + j * by_column, 1)[0]
+
+
+@jit
+def _copy(like: Array, source: int, lds: int, target: int, ldt: int, rows: int, columns: int) -> None:
+    for r in range(rows):
+        x, y = array_at(like, source + r * lds, columns), array_at(like, target + r * ldt, columns)
+        for j in range(columns):
+            y[j] = x[j]
+
+
+@jit
+def block(
+    like: Array, a: int, a_row: int, a_step: int, b: int, b_step: int, b_column: int, bias: int, c: int, ldc: int,
+    rows: int, columns: int, depth: int, relu: int,
+) -> None:  # fmt: skip
+    """C = A·B, plus a bias for each column unless its address is 0; and what is not positive is 0 with `relu`.
+
+    A: (rows, depth), B: (depth, columns), C: (rows, columns), by their addresses and the bytes from row to row, and so
+    on. The columns of C lie side by side.
+    """
+    size = like.itemsize
+    width, lanes = WIDTH_BYTES // size, VECTOR_BYTES // size
+    passes = max(1, (depth + DEPTH - 1) // DEPTH)
+    memory = np.empty((DEPTH + 1 + ROWS) * width + lanes, like.dtype)
+    panel = aligned(memory)
+    start, corner = panel + DEPTH * WIDTH_BYTES, panel + (DEPTH + 1) * WIDTH_BYTES
+    none = like.dtype.type(-np.inf)
+    for left in range(0, columns, width):
+        wide = min(width, columns - left)
+        initial = array_at(like, start, width)
+        initial[:] = 0
+        if bias:
+            _copy(like, bias + left * size, 0, start, 0, 1, wide)
+        for number in range(passes):
+            k, stop = depth * number // passes, depth * (number + 1) // passes
+            pack(like, b + k * b_step + left * b_column, b_step, b_column, stop - k, wide, panel)
+            low = like.dtype.type(0) if relu and stop == depth else none
+            for top in range(0, rows, ROWS):
+                high = min(ROWS, rows - top)
+                cell = c + top * ldc + left * size
+                source, last = a + top * a_row + k * a_step, high - 1
+                if high == ROWS and wide == width:
+                    i, ldi, out, ldo = cell, ldc, cell, ldc
+                else:
+                    i, ldi, out, ldo = corner, WIDTH_BYTES, corner, WIDTH_BYTES
+                    if number:
+                        _copy(like, cell, ldc, corner, WIDTH_BYTES, high, wide)
+                if not number:
+                    i, ldi = start, 0
+                if wide > lanes:
+                    strided_tile(like, source, a_row, last, a_step, panel, WIDTH_BYTES, i, ldi, out, ldo, stop - k, low)
+                else:
+                    narrow_strided_tile(
+                        like, source, a_row, last, a_step, panel, WIDTH_BYTES, i, ldi, out, ldo, stop - k, low
+                    )
+                if out == corner:
+                    _copy(like, corner, WIDTH_BYTES, cell, ldc, high, wide)
+    memory[0] = 0  # an address alone does not keep an array's memory
