@@ -3,6 +3,7 @@
 from .autograd import eager as _eager
 from .autograd import random_api as _random_api
 from .autograd.anomaly import detect_anomaly
+from .autograd.capture import CaptureError, compile
 from .autograd.checkpointing import checkpoint
 from .autograd.custom import custom_vjp
 from .autograd.draw import draw_graph, graph_dot

@@ -45,10 +45,12 @@ def sweep(
     targets = None if wanted is None else set(wanted)
     needed = None if targets is None else leading_to(descending(node for node, _ in roots), targets)
     run = _Run(create_graph, retain_graph, targets, needed, over)
+    wrap = run.tensors and not create_graph
     for node, g in roots:
-        run.add(node, g)
+        run.add(node, Tensor._wrap(g, node.backend) if wrap else g)
     with enable_grad() if create_graph else no_grad(), interpreter(state.apply):
-        return run.walk()
+        found = run.walk()
+    return {node: g._value for node, g in found.items()} if wrap else found
 
 
 class _Run:
@@ -59,6 +61,8 @@ class _Run:
         over: tuple[Any, ...],
     ) -> None:  # fmt: skip
         self.create_graph = create_graph
+        #: Cotangents are Tensors and all that is done with them goes through the interpreter: also for a capture.
+        self.tensors = create_graph or state.capture is not None
         self.over = over
         self.retain = retain_graph or create_graph
         self.targets = targets
@@ -75,7 +79,7 @@ class _Run:
         """
         cotangents, heap, targets, needed = self.cotangents, self.heap, self.targets, self.needed
         found: dict[Node, Any] = {}
-        short = needed is None and not self.create_graph and not state.anomaly
+        short = needed is None and not self.tensors and not state.anomaly
         drop = not self.retain
         while heap:
             node = heappop(heap)[1]
@@ -120,18 +124,18 @@ class _Run:
         backend = self.widened(node.backend) if self.over else node.backend
         if backend is not self.backend:
             self.backend = backend
-            if not self.create_graph:
+            if not self.tensors:
                 state.apply = Bare(backend)
         saved = _residuals(node, self.outer)
         if node.seq < assignments.latest:
             check_versions(node, plan)
         if plan.prim.outputs != 1:
             g = tuple(
-                _zeros(shape, dtype, backend, self.create_graph) if c is None and dtype.startswith("float") else c
+                _zeros(shape, dtype, backend, self.tensors) if c is None and dtype.startswith("float") else c
                 for c, (shape, dtype) in zip(g, node.shape, strict=True)
             )
-        tensors = self.create_graph or plan.prim.tensor_rules
-        unwrap = tensors and not self.create_graph
+        tensors = self.tensors or plan.prim.tensor_rules
+        unwrap = tensors and not self.tensors
         if tensors:
             saved = rewrap(node, plan, saved)
         elif self.over:
@@ -183,7 +187,7 @@ class _Run:
 
     def plus(self, node: Node, x: Any, y: Any) -> Any:
         """The sum of two cotangents of a node: arrays by its backend's own addition, which may be threaded."""
-        kernel = None if self.create_graph or self.over else node.backend.kernels.get("add")
+        kernel = None if self.tensors or self.over else node.backend.kernels.get("add")
         return x + y if kernel is None or kernel.guard is not None else kernel.fn(x, y)
 
     def add_output(self, node: Output, g: Any) -> None:
@@ -199,7 +203,7 @@ class _Run:
         """The cotangent after the node's hooks, which see Tensors and the caller's interpreter."""
         inner, state.apply = state.apply, self.outer
         try:
-            t = g if self.create_graph else Tensor._wrap(g, node.backend)
+            t = g if self.tensors else Tensor._wrap(g, node.backend)
             for hook in tuple(node.hooks or ()):
                 changed = hook(t)
                 if changed is not None:
@@ -208,7 +212,7 @@ class _Run:
                             f"a hook on {node.name} changed the gradient's shape {t.shape} to {changed.shape}"
                         )
                     t = changed
-            return t if self.create_graph else t._value
+            return t if self.tensors else t._value
         finally:
             state.apply = inner
 

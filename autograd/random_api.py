@@ -22,7 +22,7 @@ import numpy as np
 
 from ..backends import Backend, get_backend
 from .dtypes import DEFAULT_FLOAT, as_dtype, promote
-from .ops.creation import every_value
+from .ops.creation import check
 from .ops.elementwise import clip, less, maximum, minimum
 from .ops.extrema import argmax
 from .ops.index import take
@@ -116,12 +116,18 @@ class _Draw:
 
     def positive(self, op: str, *names: str, zero: bool = False) -> None:
         """Refuse parameters that are negative (or zero)."""
+
+        def fits(values: Any) -> bool:
+            return bool((values >= 0 if zero else values > 0).all())
+
         for name in names:
             value = self.parameters[name]
-            values = every_value(value) if isinstance(value, Tensor) else np.asarray(value)
-            if not (values >= 0 if zero else values > 0).all():
-                what = f", not {value}" if not isinstance(value, Tensor) else ""
-                raise ValueError(f"random.{op}: {name} must {'not be negative' if zero else 'be positive'}{what}")
+            what = f", not {value}" if not isinstance(value, Tensor) else ""
+            error = ValueError(f"random.{op}: {name} must {'not be negative' if zero else 'be positive'}{what}")
+            if isinstance(value, Tensor):
+                check(fits, lambda _, error=error: error, value)
+            elif not fits(np.asarray(value)):
+                raise error
 
 
 # ------------------------------------------------------------------ real numbers

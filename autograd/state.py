@@ -17,12 +17,14 @@ class _State(threading.local):
     grad : whether ops on tensors that require a gradient are recorded.
     anomaly : whether values and cotangents are checked for NaN and infinities.
     levels : the `vmap` calls that are running, outermost first.
+    capture : what records the compiled step that is running, or None; see `capture/`.
     """
 
     apply: Callable[..., Any]
     grad: bool = True
     anomaly: bool = False
     levels: tuple[Any, ...] = ()
+    capture: Any = None
 
 
 state = _State()

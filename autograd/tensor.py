@@ -16,6 +16,7 @@ from .hooks import RemovableHandle
 from .methods import TensorMethods
 from .object_methods import ObjectMethods
 from .shape_methods import ShapeMethods
+from .state import state
 
 
 class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
@@ -56,7 +57,9 @@ class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
             chosen = get_backend(backend)
             value = as_array(data, chosen, wanted)
         if wanted is not None and chosen.dtype_of(value) != wanted:
-            value = chosen.xp.astype(value, chosen.native_dtype(wanted.name))
+            from .ops.elementwise import astype
+
+            value = astype(Tensor._wrap(value, chosen), dtype=wanted.name)._value
         self._value = value
         self.backend = chosen
         self._node = None
@@ -139,6 +142,8 @@ class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
     @property
     def grad(self) -> Tensor | None:
         """The gradient accumulated by `backward()`, or None."""
+        if state.capture is not None:
+            state.capture.gradient_read(self)
         try:
             return self._grad
         except AttributeError:
@@ -148,6 +153,8 @@ class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
     def grad(self, value: Tensor | None) -> None:
         if value is not None and value.shape != self.shape:
             raise ValueError(f".grad must have the tensor's shape {self.shape}, not {value.shape}")
+        if state.capture is not None:
+            state.capture.gradient_written(self)
         self._grad = value
 
     # ------------------------------------------------------------ the graph
@@ -214,6 +221,7 @@ class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The values as a NumPy array: read-only and without a copy where the backend's memory is the host's."""
+        _read(self, "numpy()")
         array = self.backend.to_numpy(self._value)
         if array is self._value or array.base is not None:
             array = array.view()
@@ -224,10 +232,12 @@ class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
         """The value of a one-element tensor as a Python number."""
         if self.size != 1:
             raise ValueError(f"item() needs a tensor with one element, this one has shape {self.shape}")
+        _read(self, "item()")
         return self.backend.to_numpy(self._value).reshape(()).item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
+        _read(self, "tolist()")
         return self.backend.to_numpy(self._value).tolist()
 
     def to(self, backend: str | Backend | None = None, dtype: Any = None) -> Tensor:
@@ -274,6 +284,22 @@ class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
         return device
 
 
+def _read(x: Tensor, how: str) -> None:
+    """Values leave the graph for Python: a step that is being captured cannot repeat what is done with them."""
+    if state.capture is not None:
+        state.capture.values_read(x, how)
+
+
+def copied(x: Tensor) -> Tensor:
+    """The same values in memory of their own, cut off from the graph."""
+    if state.capture is not None:
+        from .ops.creation import duplicate
+
+        out: Tensor = duplicate(Tensor._wrap(x._value, x.backend))
+        return out
+    return Tensor._wrap(x.backend.xp.asarray(x._value, copy=True), x.backend)
+
+
 def _writeable(value: Any) -> bool:
     flags = getattr(value, "flags", None)
     return flags is None or bool(flags.writeable)
@@ -309,15 +335,16 @@ class Parameter(Tensor):
         new = Tensor(value, backend=self.backend)
         if new.shape != self.shape:
             raise ValueError(f"assign: the parameter has shape {self.shape}, the value {new.shape}")
-        array = new._value
         if new.dtype != self.dtype:
-            array = self.backend.xp.astype(array, self.backend.native_dtype(self.dtype.name))
-        elif array is not self._value:
-            array = self.backend.xp.asarray(array, copy=True)
-        self._adopt(array)
+            new = new.astype(self.dtype)
+        elif new._value is not self._value:
+            new = copied(new)
+        self._adopt(new._value)
 
     def _adopt(self, array: Any) -> None:
         """Take over an array that nobody else holds (an optimiser step's result)."""
+        if state.capture is not None:
+            state.capture.assigned(self)
         self._value = array
         if isinstance(self._node, Leaf):
             self._node.mark_assigned()
@@ -334,10 +361,11 @@ class Parameter(Tensor):
 
     def detach(self) -> Tensor:
         """A copy of the values, cut off from the graph."""
-        return Tensor._wrap(self.backend.xp.asarray(self._value, copy=True), self.backend)
+        return copied(self)
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """A copy of the values as a read-only NumPy array."""
+        _read(self, "numpy()")
         array = np.array(self.backend.to_numpy(self._value))
         array.flags.writeable = False
         return array

@@ -157,6 +157,23 @@ class Backend:
 
         return guarded
 
+    # ------------------------------------------------ steps that are recorded and replayed
+
+    def launched(self, fn: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        """Run a kernel for a recorded step: its result, and the run as `launches`, or None where only `fn` can repeat it.
+
+        Launches read their arguments and write their results at the same places in memory whenever they are run.
+        """
+        return fn(*args, **params), None
+
+    def player(self, launches: list[Any]) -> Callable[[int, int], int]:
+        """`play(i, j)` runs launches[i:j] in order; −1, or the index of the one that met bad data and stopped."""
+        raise NotImplementedError
+
+    def shares(self, x: Array, y: Array) -> bool:
+        """Whether writing to y may change x; False where that cannot be told, and then views are made anew."""
+        return False
+
     def count_fallback(self, op: str, arrays: tuple[Array, ...], why: str | None = None) -> None:
         """Note that `op` ran generically although a kernel exists; warn or raise as `PULLBACK_FALLBACK` says."""
         self.fallbacks[op] += 1

@@ -132,6 +132,10 @@ class NumpyBackend(Backend):
         """The array itself."""
         return np.asarray(array)
 
+    def shares(self, x: Array, y: Array) -> bool:
+        """Whether they overlap in memory, by their bounds."""
+        return np.may_share_memory(x, y)
+
     def describe(self) -> str:
         """NumPy's version."""
         return f"NumPy {np.__version__}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autograd.tensor import Parameter, Tensor
+import numpy as np
+
+from ..autograd.state import state
+from ..autograd.tensor import Parameter, Tensor, copied
 from ..backends import Backend
 
 
@@ -33,8 +36,20 @@ class Buffer(Tensor):
         if new.dtype != self.dtype:
             new = new.detach().astype(self.dtype)
         elif not isinstance(value, Tensor) or isinstance(value, Parameter):  # memory that others may write to
-            new = Tensor._wrap(self.backend.xp.asarray(new._value, copy=True), self.backend)
+            new = copied(new)
+        if state.capture is not None:
+            state.capture.assigned(self)
         self._value = new._value
+
+    def detach(self) -> Tensor:
+        """A copy of the values: a compiled step writes into the buffer's memory."""
+        return copied(self)
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """A copy of the values as a read-only NumPy array."""
+        array = np.array(super().numpy())
+        array.flags.writeable = False
+        return array
 
     def _move(self, backend: Backend) -> None:
         """Move to another backend in place: the buffer stays the same object."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from ..autograd.dtypes import as_dtype
+from ..autograd.state import state
 from ..autograd.tensor import Parameter, Tensor
 from ..backends import Backend, get_backend
 from .buffer import Buffer
@@ -43,6 +44,8 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the hooks and `forward`. An error that arises inside carries a note with the layer's path."""
         hooks = self.__dict__.get("_hooks")
+        if state.capture is not None:
+            state.capture.module_called(self)
         try:
             return hooks.run(self, args, kwargs) if hooks else self.forward(*args, **kwargs)
         except Exception as error:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
+from ..autograd.capture.recorder import Cell
 from ..autograd.dtypes import float64
 from ..autograd.primitive import Primitive
+from ..autograd.sharing import is_shared
 from ..autograd.state import enable_grad, no_grad
+from ..autograd.state import state as thread
 from ..autograd.tensor import Parameter, Tensor
 from ..backends import Backend
 
@@ -157,6 +159,7 @@ class Optimizer:
     def _alike(self, group: Group) -> dict[Kind, list[Parameter]]:
         """The parameters with gradients by kind: one call of the rule takes one kind."""
         kinds: dict[Kind, list[Parameter]] = {}
+        recorded = thread.capture is not None and thread.capture.recording  # then the memory was made its own before
         for p in group["params"]:
             g = p.grad
             if g is None:
@@ -170,7 +173,7 @@ class Optimizer:
                 state = self.state[p] = {"step": 0, **self.init_state(p, group)}
             kinds.setdefault((p.backend, dtype, state["step"], self.state_names(group, p)), []).append(p)
             del value
-            if _is_shared(p):
+            if not recorded and is_shared(p):
                 # the step may write into the parameter's memory: whoever else looks at it keeps the old values
                 p._value = p.backend.xp.asarray(p._value, copy=True)
         return kinds
@@ -181,8 +184,12 @@ class Optimizer:
             self._follow(p, state, names, group)
         lists = [[state[name] for state in states] for name in names]
         n = len(params)
+        if thread.capture is None:
+            rate, count = number(group["lr"], backend), number(step + 1, backend)
+        else:
+            rate, count = self._watched(group, backend, params, names)
         new = self.rule(
-            number(group["lr"], backend), number(step + 1, backend), *params, *[p.grad for p in params],
+            rate, count, *params, *[p.grad for p in params],
             *[t for values in lists for t in values], n=n, donate=True, **self.options(group),
         )  # fmt: skip
         del lists
@@ -192,6 +199,27 @@ class Optimizer:
             state["step"] = step + 1
             for k, name in enumerate(names, 1):
                 state[name] = new[k * n + i]
+
+    def _watched(
+        self, group: Group, backend: Backend, params: list[Parameter], names: tuple[str, ...]
+    ) -> tuple[Tensor, Tensor]:
+        """Learning rate and number of the step for a compiled step, which is told what it depends on here."""
+        capture: Any = thread.capture
+        states = [self.state[p] for p in params]
+        first = states[0]
+
+        def advance() -> float:
+            for state in states:
+                state["step"] += 1
+            return float(first["step"])
+
+        def assumed() -> Any:
+            return any(g is group for g in self.param_groups), len(group["params"]), self.options(group)
+
+        cells = [_cell(self, p, name, backend) for p in params for name in names]
+        capture.optimised(cells, assumed)
+        rate = capture.fresh(lambda: float(group["lr"]), backend)
+        return rate, capture.fresh(advance, backend)
 
     def _follow(self, p: Parameter, state: dict[str, Any], names: tuple[str, ...], group: Group) -> None:
         """Move the state to where its parameter is now, and make what an option that was switched on needs."""
@@ -307,6 +335,19 @@ def number(value: float, backend: Backend) -> Tensor:
     return Tensor._wrap(backend.asarray(float(value), float64), backend)
 
 
+def _cell(optimizer: Optimizer, p: Parameter, name: str, backend: Backend) -> Cell:
+    """Where a compiled step finds a state, and leaves what becomes of it."""
+
+    def read() -> Any:
+        state = optimizer.state.get(p)
+        return None if state is None else state[name]._value
+
+    def write(array: Any) -> None:
+        optimizer.state[p][name] = Tensor._wrap(array, backend)
+
+    return Cell(read, write, read())
+
+
 def filled(p: Parameter, value: float) -> Tensor:
     """State like the parameter with one value everywhere."""
     return Tensor._wrap(p.backend.xp.full_like(p._value, float(value)), p.backend)
@@ -324,19 +365,3 @@ def _copy(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """An option as it is saved: lists are copied, so that later changes do not reach the saved ones."""
     return list(value) if isinstance(value, list) else value
-
-
-class _Holder:
-    __slots__ = ("_value",)
-    _value: list[int]
-
-
-_probe = _Holder()
-_probe._value = [0]
-#: What `sys.getrefcount` says of an object that one slot alone refers to (it differs between Python versions).
-_ALONE = sys.getrefcount(_probe._value)
-
-
-def _is_shared(p: Parameter) -> bool:
-    """Whether anyone but the parameter can see its array: a view of it, a residual of a live graph, another Tensor."""
-    return sys.getrefcount(p._value) > _ALONE or getattr(p._value, "base", None) is not None

@@ -6,6 +6,7 @@ Every function takes `dtype` and `backend` by keyword; the defaults are float32 
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from ...backends import Backend, BackendError, get_backend
 from ..dtypes import DEFAULT_FLOAT, DEFAULT_INT, as_dtype
 from ..primitive import primitive
+from ..state import state
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -36,6 +38,15 @@ def full_like_(
     if value == 0:  # fresh zeros cost nothing where the library asks the system for them
         return xp.zeros(size, dtype=native)
     return xp.full(size, value, dtype=native)
+
+
+@primitive
+def duplicate(x: Array, /, *, xp: Any) -> Array:
+    """x in memory of its own."""
+    return xp.asarray(x, copy=True)
+
+
+duplicate.vjp(x=lambda g: g)
 
 
 def full_like(x: Any, value: float, *, dtype: Any = None) -> Any:
@@ -75,7 +86,9 @@ def tensor(data: Any, dtype: Any = None, *, requires_grad: bool = False, backend
     """
     out = asarray(data, dtype, backend=backend)
     if out is data or not isinstance(data, numbers.Number | list | tuple):
-        out = _new(out.backend.xp.asarray(out._value, copy=True), out.backend)
+        from ..tensor import copied
+
+        out = copied(out)
     out.requires_grad = requires_grad
     return out
 
@@ -94,8 +107,26 @@ def asarray(data: Any, dtype: Any = None, *, backend: BackendLike = None) -> Ten
 
 
 def every_value(x: Tensor) -> np.ndarray[Any, Any]:
-    """The values of a tensor on the host, for a check: under `vmap` those of all examples."""
+    """The values of a tensor on the host, under `vmap` those of all examples."""
+    if state.capture is not None:
+        state.capture.values_read(x, "looking at its values")
     return x.backend.every_value(x._value)
+
+
+def check(condition: Callable[..., Any], error: Callable[..., Exception], *tensors: Tensor) -> None:
+    """Raise an error unless a condition holds for the values of tensors; a captured step checks at every replay.
+
+    `condition(*values)` and `error(*values)` take NumPy arrays, under `vmap` of all examples.
+    """
+
+    def run(*arrays: Any) -> None:
+        values = [x.backend.every_value(a) for x, a in zip(tensors, arrays, strict=True)]
+        if not condition(*values):
+            raise error(*values)
+
+    run(*(x._value for x in tensors))
+    if state.capture is not None:
+        state.capture.checked(run, tensors)
 
 
 def _new(value: Any, backend: Backend) -> Tensor:

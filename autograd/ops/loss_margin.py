@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .activation import log_sigmoid
-from .creation import every_value
+from .creation import check
 from .elementwise import minimum, where
 from .index import gather, take
 from .loss import _pair, _reduced, _tensor
@@ -103,8 +103,8 @@ def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") 
     y = reshape_(y, shape=(n, c))
     counts = cumprod((y >= 0).long(), 1) > 0
     labels = where(counts, y, 0)
-    if (every_value(labels) >= c).any():
-        raise IndexError(f"multilabel_margin_loss: labels must be below {c}, the number of classes, or -1")
+    message = f"multilabel_margin_loss: labels must be below {c}, the number of classes, or -1"
+    check(lambda values: (values < c).all(), lambda _: IndexError(message), labels)
     beside = reshape_(counts, shape=(n, c, 1))
     named = any_(one_hot(labels, c, dtype="bool") & beside, axis=(1,), keepdims=True)
     own = gather(rows, labels, 1)

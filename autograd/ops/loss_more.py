@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from .creation import every_value
+from .creation import check
 from .elementwise import clip, equal, minimum, where
 from .extrema import norm_
 from .loss import _pair, _reduced, _tensor, cross_entropy
@@ -117,8 +117,8 @@ def gaussian_nll_loss(
             v = reshape_(v, shape=(*v.shape, 1))
         elif v.ndim != x.ndim or [a for a, b in zip(v.shape, x.shape, strict=True) if a != b] != [1]:
             raise ValueError(f"gaussian_nll_loss: a variance of shape {v.shape} for an input of shape {x.shape}")
-    if (every_value(v) < 0.0).any():
-        raise ValueError("gaussian_nll_loss: variances must not be negative")
+    message = "gaussian_nll_loss: variances must not be negative"
+    check(lambda values: not (values < 0.0).any(), lambda _: ValueError(message), v)
     fixed = v.detach()
     v = v + (clip(fixed, eps) - fixed)
     d = x - y

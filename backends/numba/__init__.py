@@ -120,6 +120,18 @@ class NumbaBackend(NumpyBackend):
             generic = numpys
         return super()._choose(op, generic)
 
+    def launched(self, fn: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        """Run a kernel for a recorded step; see `launches`."""
+        from .launches import launched
+
+        return launched(fn, args, params)
+
+    def player(self, launches: list[Any]) -> Callable[[int, int], int]:
+        """`play(i, j)` runs launches[i:j]; see `launches`."""
+        from .launches import Player
+
+        return Player(launches).play
+
     def describe(self) -> str:
         """Versions, threading layer, number of threads, BLAS."""
         from .compile import describe

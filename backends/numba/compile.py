@@ -20,8 +20,9 @@ import operator
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,15 @@ from . import workers
 from .workers import call_task
 
 #: What a kernel's parameters are called in its annotations. Arrays are row-major and seen as one-dimensional.
+Array = Any
 Floats = Any  #: of the kernel's floating dtype
 Ints = Any  #: int64
 Words = Any  #: uint32
 Bytes = Any  #: int8
+Flag = Any  #: int64, one element, 0 until a task meets bad data
 _FIXED: dict[str, np.dtype[Any]] = {
     "Ints": np.dtype(np.int64), "Words": np.dtype(np.uint32), "Bytes": np.dtype(np.int8),
+    "Flag": np.dtype(np.int64),
 }  # fmt: skip
 _SCALARS: dict[str, tuple[Any, Any]] = {"int": (types.int64, ctypes.c_int64), "float": (types.float64, ctypes.c_double)}
 
@@ -177,6 +181,17 @@ def _set(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return arrayobj.setitem_array(context, builder, *_counted(context, builder, sig, args))
 
 
+@dataclass(slots=True)
+class Launch:
+    """One run of a kernel: enough to run it again, on the same memory."""
+
+    address: int
+    block: Any
+    tasks: int
+    args: tuple[Any, ...]
+    kinds: list[Any]
+
+
 KERNELS: dict[str, Kernel] = {}  #: every kernel of the modules imported so far, by "module.name"
 
 
@@ -216,6 +231,8 @@ class Kernel:
             words += (address_of(value), value.size)
         address = self._addresses.get(dtype) or self.compile(dtype)
         block = self._block(*words)
+        if _local.launches is not None:
+            _local.launches.append(Launch(address, block, tasks, args, self.kinds))
         run(address, ctypes.addressof(block), tasks)
 
     def compile(self, dtype: Any) -> int:
@@ -331,6 +348,7 @@ _setup = threading.Lock()
 class _Local(threading.local):
     version = -1
     helpers = 0
+    launches: list[Launch] | None = None  # where this thread's launches are written down
 
 
 _local = _Local()
@@ -350,6 +368,34 @@ def run(address: int, block: int, tasks: int) -> None:
             _loops.parallel(address, block, tasks)
 
 
+@contextmanager
+def noting_launches() -> Iterator[list[Launch]]:
+    """Within the block, all launches of this thread are written down."""
+    before, _local.launches = _local.launches, []
+    try:
+        yield _local.launches
+    finally:
+        _local.launches = before
+
+
+def replay(table: Array, start: int, stop: int) -> int:
+    """Run the launches in these rows of a table (address, block, tasks, address of a flag or 0) in order.
+
+    Returns −1, or the row whose flag was set: what comes after it did not run.
+    """
+    if _local.version != threads.version():
+        _prepare()
+    pool = _loops.pool
+    if pool is not None:
+        return pool.replay(table, start, stop, _local.helpers)
+    for row in range(start, stop):
+        address, block, tasks, flag = (int(word) for word in table[4 * row : 4 * row + 4])
+        run(address, block, tasks)
+        if flag and ctypes.c_int64.from_address(flag).value:
+            return row
+    return -1
+
+
 def _prepare() -> None:
     """Read the number of threads; the first call compiles the loops and starts the threads."""
     with _setup:
@@ -358,7 +404,7 @@ def _prepare() -> None:
             if workers.AVAILABLE:
                 loop = _driver(workers.all_tasks, types.void(*[types.int64] * 7), "pool")
                 work = _driver(workers.work, types.void(*[types.int64] * 5), "pool")
-                _loops.pool, _loops.compiled = workers.Pool(loop, work), (loop, work)
+                _loops.pool, _loops.compiled = workers.Pool(loop, work, _replay_driver), (loop, work)
             else:
                 signature = types.void(*[types.int64] * 3)
                 _loops.plain = _driver(_all_tasks, signature, "serial")
@@ -378,6 +424,11 @@ def _driver(fn: Any, signature: Any, kind: str) -> Any:
     made = numba.njit(nogil=True, error_model="numpy", parallel=kind == "parallel")(fn)
     _cached(made, fn, kind).compile(signature)
     return made
+
+
+def _replay_driver() -> Any:
+    words = types.Array(types.int64, 1, "C")
+    return _driver(workers.replay, types.int64(words, *[types.int64] * 6), "pool")
 
 
 def prepare_loops() -> bool:

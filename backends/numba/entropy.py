@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .compile import Floats, Ints, kernel
+from .compile import Flag, Floats, Ints, kernel
 from .layout import ready
 from .mathematics import exp_below
 from .rows import LANES, blocks, row_max, row_sum
@@ -21,7 +21,7 @@ Array = Any
 
 @kernel
 def _loss_rows(
-    x: Floats, target: Ints, out: Floats, wrong: Ints, n: int, smoothing: float, ignored: int, rows: int, length: int,
+    x: Floats, target: Ints, out: Floats, wrong: Flag, n: int, smoothing: float, ignored: int, rows: int, length: int,
     block: int,
 ) -> None:  # fmt: skip
     lanes, e, z = np.empty(LANES, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
@@ -46,7 +46,7 @@ def _loss_rows(
 
 @kernel
 def _cotangent_rows(
-    g: Floats, x: Floats, target: Ints, out: Floats, wrong: Ints, n: int, smoothing: float, ignored: int, rows: int,
+    g: Floats, x: Floats, target: Ints, out: Floats, wrong: Flag, n: int, smoothing: float, ignored: int, rows: int,
     length: int, block: int,
 ) -> None:  # fmt: skip
     lanes = np.empty(LANES, x.dtype)

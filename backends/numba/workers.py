@@ -18,6 +18,7 @@ import os
 import platform
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -161,6 +162,24 @@ def all_tasks(address: int, block: int, tasks: int, state: int, limit: int, sysc
     _store(state + _BUSY, 0)
 
 
+_all_tasks = numba.njit(**_options)(all_tasks)
+
+
+def replay(
+    table: Any, start: int, stop: int, state: int, limit: int, syscall: int, number: int
+) -> int:  # fmt: skip
+    """Run the jobs in these rows of a table: address, block, tasks, and the address of a flag, or 0.
+
+    Stops behind the first job that set its flag, and returns its row; −1 if none did.
+    """
+    for row in range(start, stop):
+        _all_tasks(table[4 * row], table[4 * row + 1], table[4 * row + 2], state, limit, syscall, number)
+        flag = table[4 * row + 3]
+        if flag != 0 and _load(flag) != 0:
+            return row
+    return -1
+
+
 def work(state: int, index: int, syscall: int, number: int, sched_yield: int) -> None:
     """A thread's life."""
     seen = 0
@@ -192,14 +211,15 @@ class Pool:
 
     Parameters
     ----------
-    compiled_loop, compiled_work : `all_tasks` and `work`, compiled.
+    compiled_loop, compiled_work : `all_tasks` and `work`, compiled. compile_replay : compiles `replay`.
     """
 
-    def __init__(self, compiled_loop: Any, compiled_work: Any) -> None:
+    def __init__(self, compiled_loop: Any, compiled_work: Any, compile_replay: Callable[[], Any]) -> None:
         memory = np.zeros(_SIZE + 128, np.uint8)
         self._memory, self._process = memory, os.getpid()
         self._state = -(-memory.ctypes.data // 128) * 128
         self._loop, self._work = compiled_loop, compiled_work
+        self._compile_replay, self._replay = compile_replay, None
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         library = ctypes.CDLL(None)
@@ -223,6 +243,14 @@ class Pool:
     def run(self, address: int, block: int, tasks: int, helpers: int) -> None:
         """Call the C function at that address for every task, on this thread and at most `helpers` of the pool."""
         self._loop(address, block, tasks, self._state, helpers, self._syscall, self._number)
+
+    def replay(self, table: Any, start: int, stop: int, helpers: int) -> int:
+        """Run the jobs in these rows of a table; see the function of this name."""
+        loop: Any = self._replay
+        if loop is None:
+            loop = self._replay = self._compile_replay()
+        row: int = loop(table, start, stop, self._state, helpers, self._syscall, self._number)
+        return row
 
     def stop(self) -> None:
         """End the threads."""

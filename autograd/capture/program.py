@@ -1,0 +1,370 @@
+"""A recorded call as a program: what to copy in, which kernels to run on what, what to hand out.
+
+Arrays are *fixed*, at one place in memory from replay to replay, or *floating*, made anew by each. What compiled
+launches touch is fixed, since their addresses are written down; so are arguments, parameters and states. Runs of
+launches are one call of the backend's player. Everything else stays a call of the kernel's Python function, and its
+results float, unless launches need them: then they are copied to where those look. Views of fixed arrays cost nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .. import tree
+from ..graph import Leaf
+from ..tensor import Tensor
+from .recorder import CaptureError, Cell, Recorder, Slot, Step
+
+
+class Program:
+    """One recorded call.
+
+    Parameters
+    ----------
+    recorder : what the call did. result : what it returned.
+    """
+
+    def __init__(self, recorder: Recorder, result: Any) -> None:
+        self.backend = recorder.backend
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._recorder = recorder
+        self._modes = [(m, m.training) for m in recorder.modules.values()]
+        self._options = recorder.options
+        self._tensors = [
+            (x, recorder.held[id(x)], x._node is not None)
+            for x in recorder.tensors.values()
+            if id(x) in recorder.held
+        ]
+        self._cells = recorder.cells
+        self._grads_before: list[tuple[Tensor, Any]] = []
+        self._grads_after: list[tuple[Tensor, int | None]] = []
+        self._gradients()
+        self._template = tree.mapped(lambda _: 0, result)
+        self._changed = [x for x in recorder.changed.values() if isinstance(x._node, Leaf)]
+        outputs = [leaf for _, leaf in tree.leaves(result)]
+        self._outputs = [recorder.number(leaf._value) if isinstance(leaf, Tensor) else None for leaf in outputs]
+        self._constants = [None if isinstance(leaf, Tensor) else leaf for leaf in outputs]
+        self._single = isinstance(result, Tensor)
+        self._carried = self._carry()
+        writer = _Writer(recorder, self._carried, [n for _, n in self._grads_after if n is not None], self._outputs)
+        self._body = writer.function()
+        #: How many kernels run as compiled launches, and how many by their Python functions.
+        self.launched, self.called = writer.launched, writer.called
+        self._settle()
+        del self._recorder
+
+    # ------------------------------------------------------------ what changes from call to call
+
+    def _gradients(self) -> None:
+        recorder = self._recorder
+        for key, x in recorder.gradients.items():
+            kind, before = recorder.first[key]
+            after = getattr(x, "_grad", None)
+            if kind == "read":
+                array = None if before is None else before._value
+                self._grads_before.append((x, array))
+                if before is not None and after is not None:
+                    self._cells.append(Cell(_grad_reader(x), _grad_writer(x), array))
+            if kind == "written" or after is None or before is None:
+                self._grads_after.append((x, None if after is None else recorder.number(after._value)))
+
+    def _carry(self) -> list[tuple[Cell, int]]:
+        """Cells that hold another array at the end than at the start: its values are copied to where they were."""
+        recorder = self._recorder
+        carried = []
+        held = [Cell(functools.partial(getattr, x, "_value"), _value_writer(x), a) for x, a, _ in self._tensors]
+        for cell in [*held, *self._cells]:
+            now = cell.read()
+            if now is cell.array:
+                continue
+            if id(now) not in recorder.numbers:
+                raise CaptureError(
+                    f"something of shape {tuple(cell.array.shape)} that is kept between calls was changed by other means "
+                    "than ops inside a compiled function"
+                )
+            carried.append((cell, recorder.number(now)))
+        return carried
+
+    def _settle(self) -> None:
+        """Do what a replay does at its end, for the call that was recorded."""
+        values = [self._recorder.arrays[n] for _, n in self._carried]
+        owned = [self.backend.xp.asarray(v, copy=True) for v in values]
+        for (cell, _), value in zip(self._carried, owned, strict=True):
+            cell.array[...] = value
+            cell.write(cell.array)
+
+    # ------------------------------------------------------------ replay
+
+    def fits(self) -> bool:
+        """Whether everything that was taken for granted when it was recorded still holds."""
+        for x, array, wants in self._tensors:
+            if x._value is not array or (x._node is not None) is not wants:
+                return False
+        for module, training in self._modes:
+            if module.training is not training:
+                return False
+        for cell in self._cells:
+            if cell.read() is not cell.array:
+                return False
+        for x, array in self._grads_before:
+            grad = getattr(x, "_grad", None)
+            if (None if grad is None else grad._value) is not array:
+                return False
+        return all(read() == value for read, value in self._options) and self._process == os.getpid()
+
+    def __call__(self, inputs: list[Any]) -> Any:
+        """Replay with these arrays as arguments."""
+        with self._lock:
+            grads, outputs = self._body(inputs)
+            for x in self._changed:
+                x._node.mark_assigned()  # type: ignore[union-attr]
+            backend = self.backend
+            given = iter(grads)
+            for x, n in self._grads_after:
+                x._grad = None if n is None else Tensor._wrap(next(given), backend)
+        if self._single:
+            return Tensor._wrap(outputs[0], backend)
+        values: Iterator[Any] = (
+            constant if n is None else Tensor._wrap(value, backend)
+            for n, value, constant in zip(self._outputs, outputs, self._constants, strict=True)
+        )
+        return tree.rebuilt(self._template, values)
+
+
+def _value_writer(x: Tensor) -> Callable[[Any], None]:
+    def write(array: Any) -> None:
+        x._value = array
+
+    return write
+
+
+def _grad_reader(x: Tensor) -> Callable[[], Any]:
+    def read() -> Any:
+        grad = getattr(x, "_grad", None)
+        return None if grad is None else grad._value
+
+    return read
+
+
+def _grad_writer(x: Tensor) -> Callable[[Any], None]:
+    def write(array: Any) -> None:
+        x._grad = Tensor._wrap(array, x.backend)
+
+    return write
+
+
+class _Writer:
+    """Writes the program's body as the text of a Python function."""
+
+    def __init__(
+        self, recorder: Recorder, carried: list[tuple[Cell, int]], grads: list[int], outputs: list[int | None]
+    ) -> None:
+        self.recorder, self.backend = recorder, recorder.backend
+        self.carried, self.grads, self.outputs = carried, grads, outputs
+        self.base: dict[int, int] = {}  # view -> what it is a view of
+        self.fixed: set[int] = set(range(len(recorder.arrays)))
+        self.pinned: set[int] = set()  # results of Python calls that launches need
+        self._analyse()
+        self.scope: dict[str, Any] = {}
+        self.lines: list[str] = []
+        self.launched = self.called = 0
+
+    def _analyse(self) -> None:
+        """Which arrays are fixed, and which of them a Python call's result must be copied to."""
+        recorder = self.recorder
+        for step in recorder.steps:
+            if step.view:
+                taken = [a.number for a in step.args if isinstance(a, Slot)]
+                for out in step.outs:
+                    whole = recorder.arrays[out]
+                    self.base[out] = next(n for n in taken if self.backend.shares(whole, recorder.arrays[n]))
+            elif step.launches is None:
+                given = {a.number for a in step.args if isinstance(a, Slot)}
+                self.fixed -= set(step.outs) - given
+        for step in recorder.steps:
+            if step.view:
+                self.fixed -= {out for out in step.outs if self.root(out) not in self.fixed}
+        for step in recorder.steps:
+            if step.launches is not None:
+                for a in step.args:
+                    if isinstance(a, Slot) and a.number not in self.fixed:
+                        self.pinned.add(self.root(a.number))
+        self.fixed |= self.pinned
+        self.fixed |= {out for out in self.base if self.root(out) in self.fixed}
+        self._check_views()
+
+    def root(self, n: int) -> int:
+        """The array that this one is a view of, however many views lie between."""
+        while n in self.base:
+            n = self.base[n]
+        return n
+
+    def _check_views(self) -> None:
+        """Refuse a view of a parameter that is used after a step wrote into the parameter's memory."""
+        made: dict[int, int] = {}
+        written: dict[int, int] = {}
+
+        def check(n: int, when: int) -> None:
+            at = written.get(self.root(n))
+            if at is not None and n in self.base and made[n] < at < when:
+                raise CaptureError(
+                    "a view of a parameter is used after an optimiser's step has changed the parameter inside one compiled "
+                    "function; take parameter.detach(), which copies, or use it before the step"
+                )
+
+        for i, step in enumerate(self.recorder.steps):
+            taken = [a.number for a in step.args if isinstance(a, Slot)]
+            for n in taken:
+                check(n, i)
+            for out in step.outs:
+                made[out] = i
+                if out in taken:
+                    written[out] = i
+        for n in [*self.grads, *(n for n in self.outputs if n is not None)]:
+            check(n, len(self.recorder.steps))
+
+    # ------------------------------------------------------------ text
+
+    def name(self, n: int) -> str:
+        """How the text calls an array."""
+        if n not in self.fixed:
+            return f"s{n}"
+        self.scope[f"c{n}"] = self.recorder.arrays[n]
+        return f"c{n}"
+
+    def function(self) -> Callable[[list[Any]], tuple[list[Any], list[Any]]]:
+        """The body: arrays of the arguments -> arrays of gradients, and of outputs."""
+        recorder, lines = self.recorder, self.lines
+        for i, n in enumerate(recorder.inputs):
+            lines.append(f"{self.name(n)}[...] = inputs[{i}]")
+        for i, (n, read) in enumerate(recorder.refreshed):
+            self.scope[f"read{i}"] = read
+            lines.append(f"{self.name(n)}[...] = read{i}()")
+        self._steps()
+        self._ends()
+        text = "\n    ".join(["def body(inputs):", *lines])
+        exec(compile(text, "<compiled step>", "exec"), self.scope)
+        body: Callable[[list[Any]], tuple[list[Any], list[Any]]] = self.scope.pop("body")
+        return body
+
+    def _steps(self) -> None:
+        recorder, lines, scope = self.recorder, self.lines, self.scope
+        launches: list[Any] = []
+        owners: list[Step] = []
+        waiting = 0  # launches before this one have their line
+
+        def play() -> None:
+            nonlocal waiting
+            if waiting < len(launches):
+                lines.append(f"if (at := play({waiting}, {len(launches)})) >= 0: stopped(at)")
+                waiting = len(launches)
+
+        last = self._last_uses()
+        checks = list(recorder.checks)
+        for i, step in enumerate([*recorder.steps, None]):
+            while checks and checks[0][0] == i:
+                _, run, taken = checks.pop(0)
+                play()
+                scope[f"check{i}_{len(checks)}"] = run
+                lines.append(f"check{i}_{len(checks)}({', '.join(map(self.name, taken))})")
+            if step is None:
+                break
+            if step.launches is not None:
+                launches.append(step.launches)
+                owners.append(step)
+                self.launched += 1
+                continue
+            if step.view and all(out in self.fixed for out in step.outs):
+                continue
+            play()
+            self._call(i, step)
+            for n in last.get(i, ()):
+                lines.append(f"s{n} = None")
+        play()
+        if launches:
+            scope["play"] = self.backend.player(launches)
+            taken = {a.number for step in owners for a in step.args if isinstance(a, Slot)}
+            scope["stopped"] = functools.partial(_stopped, owners, {n: recorder.arrays[n] for n in taken})
+
+    def _call(self, i: int, step: Step) -> None:
+        """A line that calls a kernel's Python function."""
+        self.called += 1
+        fn = functools.partial(step.fn, **step.params) if step.params else step.fn
+        self.scope[f"f{i}"] = _arrays(fn, self.backend.asarray, step.several) if step.scalars else fn
+        taken = []
+        for k, a in enumerate(step.args):
+            if not isinstance(a, Slot):
+                self.scope[f"k{i}_{k}"] = a
+            taken.append(self.name(a.number) if isinstance(a, Slot) else f"k{i}_{k}")
+        call = f"f{i}({', '.join(taken)})"
+        given = {a.number for a in step.args if isinstance(a, Slot)}
+        if not step.several:
+            n = step.outs[0]
+            written = n in given and n in self.fixed
+            before = "" if written else f"{self.name(n)}[...] = " if n in self.pinned else f"{self.name(n)} = "
+            self.lines.append(before + call)
+            return
+        targets = [
+            f"t{i}_{k}" if n in self.pinned or (n in given and n in self.fixed) else self.name(n)
+            for k, n in enumerate(step.outs)
+        ]
+        self.lines.append(f"{', '.join(targets)}, = {call}")
+        for k, n in enumerate(step.outs):
+            if n in self.pinned:
+                self.lines.append(f"{self.name(n)}[...] = t{i}_{k}")
+
+    def _last_uses(self) -> dict[int, list[int]]:
+        """Step -> floating arrays that nothing needs after it."""
+        last: dict[int, int] = {}
+        for i, step in enumerate(self.recorder.steps):
+            for n in (*step.outs, *(a.number for a in step.args if isinstance(a, Slot))):
+                last[n] = i
+        for i, _, taken in self.recorder.checks:
+            for n in taken:
+                last[n] = max(last.get(n, 0), i)
+        kept = {n for _, n in self.carried} | set(self.grads) | set(self.outputs)
+        uses: dict[int, list[int]] = {}
+        for n, i in last.items():
+            if n not in self.fixed and n not in kept and self.recorder.steps[i].launches is None:
+                uses.setdefault(i, []).append(n)
+        return uses
+
+    def _ends(self) -> None:
+        """Lines that bring back what is carried to the next call, and the results."""
+        homes = {id(self.recorder.arrays[self.root(n)]) for _, n in self.carried}
+        swapped = any(id(cell.array) in homes for cell, _ in self.carried)
+        for k, (cell, n) in enumerate(self.carried):
+            self.scope[f"home{k}"] = cell.array
+            if swapped:  # one's new values lie where another's go
+                self.lines.append(f"moved{k} = copy({self.name(n)})")
+            else:
+                self.lines.append(f"home{k}[...] = {self.name(n)}")
+        if swapped:
+            self.lines += [f"home{k}[...] = moved{k}" for k in range(len(self.carried))]
+        grads = ", ".join(self.name(n) for n in self.grads)
+        outputs = ", ".join("None" if n is None else self._handed(n) for n in self.outputs)
+        self.scope["copy"] = functools.partial(self.backend.xp.asarray, copy=True)
+        self.lines.append(f"return [{grads}], [{outputs}]")
+
+    def _handed(self, n: int) -> str:
+        """An output, which the next replay must not change."""
+        return f"copy({self.name(n)})" if n in self.fixed or self.root(n) in self.fixed else self.name(n)
+
+
+def _arrays(fn: Callable[..., Any], asarray: Callable[[Any], Any], several: bool) -> Callable[..., Any]:
+    """The function with NumPy's scalars as arrays."""
+    if several:
+        return lambda *args: tuple(map(asarray, fn(*args)))
+    return lambda *args: asarray(fn(*args))
+
+
+def _stopped(owners: list[Step], arrays: dict[int, Any], at: int) -> None:
+    """A launch met bad data: the kernel's own function says what is wrong."""
+    step = owners[at]
+    step.fn(*(arrays[a.number] if isinstance(a, Slot) else a for a in step.args), **step.params)
+    raise RuntimeError(f"{step.name} met bad data in a compiled step")
