@@ -54,10 +54,11 @@ Floats = Any  #: of the kernel's floating dtype
 Ints = Any  #: int64
 Words = Any  #: uint32
 Bytes = Any  #: int8
+Doubles = Any  #: float64
 Flag = Any  #: int64, one element, 0 until a task meets bad data
 _FIXED: dict[str, np.dtype[Any]] = {
     "Ints": np.dtype(np.int64), "Words": np.dtype(np.uint32), "Bytes": np.dtype(np.int8),
-    "Flag": np.dtype(np.int64),
+    "Doubles": np.dtype(np.float64), "Flag": np.dtype(np.int64),
 }  # fmt: skip
 _SCALARS: dict[str, tuple[Any, Any]] = {"int": (types.int64, ctypes.c_int64), "float": (types.float64, ctypes.c_double)}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .compile import Flag, Floats, Ints, kernel
+from .compile import Flag, Floats, Ints, jit, kernel
 from .layout import ready
 from .mathematics import exp_below
 from .rows import LANES, blocks, row_max, row_sum
@@ -47,8 +47,9 @@ def _loss_rows(
 @kernel
 def _cotangent_rows(
     g: Floats, x: Floats, target: Ints, out: Floats, wrong: Flag, n: int, smoothing: float, ignored: int, rows: int,
-    length: int, block: int,
+    length: int, step: int, block: int,
 ) -> None:  # fmt: skip
+    """The cotangent of a row's loss is g[step·row]."""
     lanes = np.empty(LANES, x.dtype)
     hit, rest = x.dtype.type(1.0 - smoothing), x.dtype.type(smoothing / n)
     for row in range(block * length, min((block + 1) * length, rows)):
@@ -65,7 +66,7 @@ def _cotangent_rows(
             out[i] = out[i] / total - rest
         out[a + t] -= hit
         for i in range(a, a + n):
-            out[i] *= g[row]
+            out[i] *= g[step * row]
 
 
 def _checked(wrong: Array, target: Array, classes: int, ignored: int) -> None:
@@ -89,32 +90,59 @@ def cross_entropy_index(logits: Array, target: Array, *, label_smoothing: float,
     return out
 
 
+@kernel
+def _mean_loss(losses: Floats, target: Ints, out: Floats, ignored: int, rows: int, task: int) -> None:
+    lanes = np.empty(LANES, losses.dtype)
+    out[0] = row_sum(losses, 0, rows, lanes) / _valid(losses, target, ignored, rows)
+
+
+@kernel
+def _mean_share(g: Floats, target: Ints, out: Floats, ignored: int, rows: int, task: int) -> None:
+    out[0] = g[0] / _valid(g, target, ignored, rows)
+
+
+@jit
+def _valid(like: Floats, target: Ints, ignored: int, rows: int) -> Any:
+    """How many rows count; NaN if none."""
+    valid = 0
+    for row in range(rows):
+        valid += target[row] != ignored
+    return like.dtype.type(valid) if valid else like.dtype.type(np.nan)
+
+
+def _cotangent(
+    gy: Array, logits: Array, target: Array, smoothing: float, ignored: int, step: int
+) -> Array:  # fmt: skip
+    rows, n = logits.shape
+    out, wrong = np.empty((rows, n), logits.dtype), np.zeros(1, np.int64)
+    tasks, length = blocks(rows, n)
+    _cotangent_rows(tasks, gy, ready(logits), target, out, wrong, n, smoothing, ignored, rows, length, step)
+    _checked(wrong, target, n, ignored)
+    return out
+
+
 def cross_entropy_index_grad(
     gy: Array, logits: Array, target: Array, *, label_smoothing: float, ignore_index: int
 ) -> Array:
     """gy: (n,), logits: (n, c), target: (n,) -> (n, c)."""
-    rows, n = logits.shape
-    target = np.ascontiguousarray(target, np.int64)
-    out, wrong = np.empty((rows, n), logits.dtype), np.zeros(1, np.int64)
-    tasks, length = blocks(rows, n)
-    _cotangent_rows(tasks, ready(gy), ready(logits), target, out, wrong, n, label_smoothing, ignore_index, rows, length)
-    _checked(wrong, target, n, ignore_index)
-    return out
+    labels = np.ascontiguousarray(target, np.int64)
+    return _cotangent(ready(gy), logits, labels, label_smoothing, ignore_index, 1)
 
 
 def cross_entropy_mean(logits: Array, target: Array, *, label_smoothing: float, ignore_index: int) -> Array:
     """logits: (n, c), target: (n,) -> ()."""
-    losses = cross_entropy_index(logits, target, label_smoothing=label_smoothing, ignore_index=ignore_index)
-    valid = np.count_nonzero(target != ignore_index)
-    return np.asarray(losses.sum() / losses.dtype.type(valid or np.nan))
+    labels = np.ascontiguousarray(target, np.int64)
+    losses = cross_entropy_index(logits, labels, label_smoothing=label_smoothing, ignore_index=ignore_index)
+    out = np.empty((), logits.dtype)
+    _mean_loss(1, losses, labels, out, ignore_index, len(losses))
+    return out
 
 
 def cross_entropy_mean_grad(
     gy: Array, logits: Array, target: Array, *, label_smoothing: float, ignore_index: int
 ) -> Array:
     """gy: (), logits: (n, c), target: (n,) -> (n, c)."""
-    valid = np.count_nonzero(target != ignore_index)
-    each = np.full(len(logits), gy / gy.dtype.type(valid or np.nan), logits.dtype)
-    return cross_entropy_index_grad(
-        each, logits, target, label_smoothing=label_smoothing, ignore_index=ignore_index
-    )  # fmt: skip
+    labels = np.ascontiguousarray(target, np.int64)
+    share = np.empty(1, logits.dtype)
+    _mean_share(1, ready(gy), labels, share, ignore_index, len(labels))
+    return _cotangent(share, logits, labels, label_smoothing, ignore_index, 0)

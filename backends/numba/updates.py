@@ -11,19 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from .compile import Floats, Ints, address_of, array_at, kernel
+from .compile import Doubles, Floats, Ints, address_of, array_at, kernel
 
 Array = Any
 SPAN = 16384  # elements of one task
 
 
 @kernel
-def _sgd_span(like: Floats, scalars: Floats, table: Ints, spans: Ints, lists: int, nesterov: int, task: int) -> None:
-    """scalars: lr, momentum, 1 − dampening, weight decay, ±1."""
+def _sgd_span(
+    like: Floats, lr: Doubles, step: Doubles, table: Ints, spans: Ints, lists: int, mu: float, dampening: float,
+    nesterov: int, weight_decay: float, direction: float, task: int,
+) -> None:  # fmt: skip
     row, start = spans[2 * task] * (lists + 1), spans[2 * task + 1]
     n, at = min(SPAN, table[row + lists] - start), start * like.itemsize
     p, g = array_at(like, table[row] + at, n), array_at(like, table[row + 1] + at, n)
-    rate, momentum, share, decay, sign = scalars[0], scalars[1], scalars[2], scalars[3], scalars[4]
+    real = like.dtype.type
+    rate, momentum, share = real(lr[0]), real(mu), real(1.0 - dampening if step[0] > 1.0 else 1.0)
+    decay, sign = real(weight_decay), real(direction)
     if lists == 2:
         for i in range(n):
             p[i] = p[i] - rate * (sign * g[i] + decay * p[i])
@@ -37,15 +41,19 @@ def _sgd_span(like: Floats, scalars: Floats, table: Ints, spans: Ints, lists: in
 
 
 @kernel
-def _adam_span(like: Floats, scalars: Floats, table: Ints, spans: Ints, lists: int, task: int) -> None:
-    """scalars: lr/(1−β₁ᵗ), 1/√(1−β₂ᵗ), 1−β₁, β₂, 1−β₂, ε, factor of p (decoupled decay), weight decay, ±1."""
+def _adam_span(
+    like: Floats, lr: Doubles, step: Doubles, table: Ints, spans: Ints, lists: int, b1: float, b2: float, epsilon: float,
+    weight_decay: float, decoupled: int, direction: float, task: int,
+) -> None:  # fmt: skip
     row, start = spans[2 * task] * (lists + 1), spans[2 * task + 1]
     n = min(SPAN, table[row + lists] - start)
     at = start * like.itemsize
     p, g = array_at(like, table[row] + at, n), array_at(like, table[row + 1] + at, n)
     m, v = array_at(like, table[row + 2] + at, n), array_at(like, table[row + 3] + at, n)
-    rate, scale, share1, beta2, share2 = scalars[0], scalars[1], scalars[2], scalars[3], scalars[4]
-    eps, keep, decay, sign = scalars[5], scalars[6], scalars[7], scalars[8]
+    real = like.dtype.type
+    rate, scale = real(lr[0] / (1.0 - b1 ** step[0])), real(1.0 / np.sqrt(1.0 - b2 ** step[0]))
+    share1, beta2, share2, eps, sign = real(1.0 - b1), real(b2), real(1.0 - b2), real(epsilon), real(direction)
+    keep, decay = real(1.0 - lr[0] * weight_decay if decoupled else 1.0), real(0.0 if decoupled else weight_decay)
     if lists == 4:
         for i in range(n):
             q, mean, size = p[i] * keep, m[i], v[i]
@@ -67,15 +75,18 @@ def _adam_span(like: Floats, scalars: Floats, table: Ints, spans: Ints, lists: i
 
 
 @kernel
-def _rmsprop_span(like: Floats, scalars: Floats, table: Ints, spans: Ints, lists: int, centred: int, task: int) -> None:
-    """scalars: lr, α, 1 − α, ε, weight decay, momentum, ±1."""
+def _rmsprop_span(
+    like: Floats, lr: Doubles, table: Ints, spans: Ints, lists: int, smoothing: float, epsilon: float,
+    weight_decay: float, mu: float, centred: int, direction: float, task: int,
+) -> None:  # fmt: skip
     row, start = spans[2 * task] * (lists + 1), spans[2 * task + 1]
     n, at = min(SPAN, table[row + lists] - start), start * like.itemsize
     p, g = array_at(like, table[row] + at, n), array_at(like, table[row + 1] + at, n)
     s = array_at(like, table[row + 2] + at, n)
     b, a = array_at(like, table[row + min(3, lists - 1)] + at, n), array_at(like, table[row + lists - 1] + at, n)
-    rate, alpha, share, eps = scalars[0], scalars[1], scalars[2], scalars[3]
-    decay, momentum, sign = scalars[4], scalars[5], scalars[6]
+    real = like.dtype.type
+    rate, alpha, share, eps = real(lr[0]), real(smoothing), real(1.0 - smoothing), real(epsilon)
+    decay, momentum, sign = real(weight_decay), real(mu), real(direction)
     if lists == 3:
         for i in range(n):
             d = sign * g[i] + decay * p[i]
@@ -108,8 +119,11 @@ def _lists(arrays: tuple[Array, ...], n: int, donate: bool) -> list[list[Array]]
     return lists
 
 
-def _step(run: Any, lists: list[list[Array]], scalars: list[float], *more: int) -> tuple[Array, ...]:
-    """Make the tables, run the kernel over all spans, and return parameters and states."""
+def _step(run: Any, lists: list[list[Array]], numbers: tuple[Array, ...], *more: float) -> tuple[Array, ...]:
+    """Make the tables, run the kernel over all spans, and return parameters and states.
+
+    The learning rate and the number of the step are read by the kernel, so that a recorded launch goes on with them.
+    """
     table: list[int] = []
     spans: list[int] = []
     for i, row in enumerate(zip(*lists, strict=True)):
@@ -120,8 +134,8 @@ def _step(run: Any, lists: list[list[Array]], scalars: list[float], *more: int) 
             spans += (i, start)
     like = lists[0][0]
     if spans:
-        coefficients = np.array(scalars, like.dtype)
-        run(len(spans) // 2, like, coefficients, np.array(table), np.array(spans), len(lists), *more)
+        given = [np.asarray(x, np.float64) for x in numbers]
+        run(len(spans) // 2, like, *given, np.array(table), np.array(spans), len(lists), *more)
     return tuple(a for k, kind in enumerate(lists) if k != 1 for a in kind)
 
 
@@ -130,9 +144,9 @@ def sgd_step(
     weight_decay: float, maximize: bool, donate: bool,
 ) -> tuple[Array, ...]:  # fmt: skip
     """See `autograd.ops.update.sgd_step`."""
-    share = 1.0 - dampening if step > 1 else 1.0
-    scalars = [float(lr), momentum, share, weight_decay, -1.0 if maximize else 1.0]
-    return _step(_sgd_span, _lists(arrays, n, donate), scalars, nesterov)
+    sign = -1.0 if maximize else 1.0
+    options = (momentum, dampening, nesterov, weight_decay, sign)
+    return _step(_sgd_span, _lists(arrays, n, donate), (lr, step), *options)
 
 
 def adam_step(
@@ -140,12 +154,9 @@ def adam_step(
     decoupled: bool, amsgrad: bool, maximize: bool, donate: bool,
 ) -> tuple[Array, ...]:  # fmt: skip
     """See `autograd.ops.update.adam_step`."""
-    rate, t = float(lr), float(step)
-    scalars = [
-        rate / (1.0 - beta1**t), (1.0 - beta2**t) ** -0.5, 1.0 - beta1, beta2, 1.0 - beta2, eps,
-        1.0 - rate * weight_decay if decoupled else 1.0, 0.0 if decoupled else weight_decay, -1.0 if maximize else 1.0,
-    ]  # fmt: skip
-    return _step(_adam_span, _lists(arrays, n, donate), scalars)
+    sign = -1.0 if maximize else 1.0
+    options = (beta1, beta2, eps, weight_decay, decoupled, sign)
+    return _step(_adam_span, _lists(arrays, n, donate), (lr, step), *options)
 
 
 def rmsprop_step(
@@ -153,5 +164,6 @@ def rmsprop_step(
     centered: bool, maximize: bool, donate: bool,
 ) -> tuple[Array, ...]:  # fmt: skip
     """See `autograd.ops.update.rmsprop_step`."""
-    scalars = [float(lr), alpha, 1.0 - alpha, eps, weight_decay, momentum, -1.0 if maximize else 1.0]
-    return _step(_rmsprop_span, _lists(arrays, n, donate), scalars, centered)
+    sign = -1.0 if maximize else 1.0
+    options = (alpha, eps, weight_decay, momentum, centered, sign)
+    return _step(_rmsprop_span, _lists(arrays, n, donate), (lr,), *options)

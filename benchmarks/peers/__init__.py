@@ -8,6 +8,7 @@ from specs import Spec
 
 PEERS = {
     "pullback-numba": ("pullback_", "numba"),
+    "pullback-numba-compiled": ("pullback_", "numba,compile"),
     "pullback-numpy": ("pullback_", "numpy"),
     "pullback-cupy": ("pullback_", "cupy"),
     "torch": ("torch_", "eager"),
@@ -29,7 +30,7 @@ def installed(peer: str) -> bool:
         from pullback.backends import availability
 
         return not availability()["cupy"]
-    return importlib.util.find_spec("numba" if variant == "numba" else _LIBRARY[module]) is not None
+    return importlib.util.find_spec("numba" if "numba" in variant else _LIBRARY[module]) is not None
 
 
 def applies(peer: str, spec: Spec) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pullback as pb
 from pullback import nn, optim
@@ -88,7 +89,7 @@ class ResNetBlock(nn.Module):
 
 def prime(variant: str) -> None:
     """Compute something, so that the library is all there."""
-    pb.set_backend(variant)
+    pb.set_backend(variant.split(",")[0])
     x = pb.ones((64, 64), requires_grad=True)
     pb.relu(x @ x).sum().backward()
 
@@ -115,7 +116,9 @@ def small_ops(spec: Spec) -> Callable[[], float]:
 
 
 def build(spec: Spec, variant: str) -> Callable[[], float]:
-    pb.set_backend(variant)
+    backend, _, compiled = variant.partition(",")
+    pb.set_backend(backend)
+    recorded = pb.compile if compiled else _as_it_is
     if spec.kind == "chain":
         return small_ops(spec)
     if spec.kind == "adam":
@@ -123,23 +126,27 @@ def build(spec: Spec, variant: str) -> Callable[[], float]:
         parameters = [nn.Parameter(v) for v in values]
         for p, g in zip(parameters, grads, strict=True):
             p.grad = pb.tensor(g)
-        optimizer = optim.Adam(parameters, lr=1e-3)
+        update = recorded(optim.Adam(parameters, lr=1e-3).step)
 
-        def update() -> float:
-            optimizer.step()
+        def adam() -> float:
+            update()
             return float(parameters[0].numpy()[0, 0])
 
-        return update
+        return adam
     if spec.kind == "elementwise":
         start, cotangent = data(spec)
         x, g = pb.tensor(start, requires_grad=True), pb.tensor(cotangent)
 
-        def chain() -> float:
+        @recorded
+        def chain() -> None:
             x.grad = None
             F.layer_norm(pb.softmax(F.gelu(x), axis=-1), x.shape[-1:]).backward(g)
+
+        def elementwise() -> float:
+            chain()
             return float(x.grad.numpy()[0, 0])
 
-        return chain
+        return elementwise
     made = {"cnn": cnn, "mlp": mlp}
     sized = {"lstm": CharLSTM, "gpt": GPT, "block": ResNetBlock}
     model = made[spec.kind]() if spec.kind in made else sized[spec.kind](spec.sizes)
@@ -147,25 +154,31 @@ def build(spec: Spec, variant: str) -> Callable[[], float]:
     inputs = [pb.tensor(a) for a in data(spec)]
     if not spec.train:
         model.eval()
+        forward = recorded(model)
 
         def infer() -> float:
             with pb.no_grad():
-                return float(model(inputs[0]).numpy()[0, 0])
+                return float(forward(inputs[0]).numpy()[0, 0])
 
         return infer
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
-    def loss_of() -> pb.Tensor:
+    def loss_of(x: pb.Tensor, *y: pb.Tensor) -> pb.Tensor:
         if spec.kind == "block":
-            return (model(inputs[0]) ** 2).mean()
-        out = model(inputs[0])
-        return F.cross_entropy(out.reshape(-1, out.shape[-1]), inputs[1].reshape(-1))
+            return (model(x) ** 2).mean()
+        out = model(x)
+        return F.cross_entropy(out.reshape(-1, out.shape[-1]), y[0].reshape(-1))
 
-    def step() -> float:
+    @recorded
+    def train(*batch: pb.Tensor) -> pb.Tensor:
         optimizer.zero_grad()
-        loss = loss_of()
+        loss = loss_of(*batch)
         loss.backward()
         optimizer.step()
-        return float(loss.item())
+        return loss
 
-    return step
+    return lambda: float(train(*inputs).item())
+
+
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
