@@ -166,8 +166,13 @@ class Backend:
         """
         return fn(*args, **params), None
 
-    def player(self, launches: list[Any]) -> Callable[[int, int], int]:
-        """`play(i, j)` runs launches[i:j] in order; −1, or the index of the one that met bad data and stopped."""
+    def player(self, launches: list[Any], touched: list[Array]) -> Any:
+        """What runs launches: an object with two methods.
+
+        `play(i, j)` runs launches[i:j] in order and returns −1, or the index of the one that met bad data and stopped.
+        `place(array)` is the array at the place where the player has put it. Memory that `touched` does not reach holds
+        nothing that anyone but the launches needs, from its first use to its last in one replay, and may be shared.
+        """
         raise NotImplementedError
 
     def shares(self, x: Array, y: Array) -> bool:

@@ -172,6 +172,8 @@ class _Writer:
         self._analyse()
         self.scope: dict[str, Any] = {}
         self.lines: list[str] = []
+        self.launches: list[Any] = []
+        self.owners: list[Step] = []  # of the launches
         self.launched = self.called = 0
 
     def _analyse(self) -> None:
@@ -247,6 +249,7 @@ class _Writer:
             lines.append(f"{self.name(n)}[...] = read{i}()")
         self._steps()
         self._ends()
+        self._play()
         text = "\n    ".join(["def body(inputs):", *lines])
         exec(compile(text, "<compiled step>", "exec"), self.scope)
         body: Callable[[list[Any]], tuple[list[Any], list[Any]]] = self.scope.pop("body")
@@ -254,8 +257,7 @@ class _Writer:
 
     def _steps(self) -> None:
         recorder, lines, scope = self.recorder, self.lines, self.scope
-        launches: list[Any] = []
-        owners: list[Step] = []
+        launches, owners = self.launches, self.owners
         waiting = 0  # launches before this one have their line
 
         def play() -> None:
@@ -286,10 +288,17 @@ class _Writer:
             for n in last.get(i, ()):
                 lines.append(f"s{n} = None")
         play()
-        if launches:
-            scope["play"] = self.backend.player(launches)
-            taken = {a.number for step in owners for a in step.args if isinstance(a, Slot)}
-            scope["stopped"] = functools.partial(_stopped, owners, {n: recorder.arrays[n] for n in taken})
+
+    def _play(self) -> None:
+        """Make the player, once it is known which arrays Python's part touches."""
+        if not self.launches:
+            return
+        arrays, scope = self.recorder.arrays, self.scope
+        touched = [value for value in scope.values() if type(value) is self.backend.array_type]
+        player = self.backend.player(self.launches, touched)
+        taken = {a.number for step in self.owners for a in step.args if isinstance(a, Slot)}
+        scope["play"] = player.play
+        scope["stopped"] = functools.partial(_stopped, self.owners, {n: player.place(arrays[n]) for n in taken})
 
     def _call(self, i: int, step: Step) -> None:
         """A line that calls a kernel's Python function."""

@@ -126,11 +126,11 @@ class NumbaBackend(NumpyBackend):
 
         return launched(fn, args, params)
 
-    def player(self, launches: list[Any]) -> Callable[[int, int], int]:
-        """`play(i, j)` runs launches[i:j]; see `launches`."""
+    def player(self, launches: list[Any], touched: list[Any]) -> Any:
+        """What runs launches; see `launches`."""
         from .launches import Player
 
-        return Player(launches).play
+        return Player(launches, touched)
 
     def describe(self) -> str:
         """Versions, threading layer, number of threads, BLAS."""

@@ -129,17 +129,23 @@ _word_at = ctypes.c_size_t.from_address
 _DATA = object.__basicsize__  # the data pointer is the first thing after an array object's header
 
 
-def address_of(x: Any) -> int:
+def _data_of(x: Any) -> int:
     """Where the array's data begins. NumPy's `x.ctypes.data` says the same ten times slower."""
     return _word_at(id(x) + _DATA).value
 
 
-if address_of(_probe := np.zeros(1)) != _probe.ctypes.data:  # another layout of objects than CPython's
+if _data_of(_probe := np.zeros(1)) != _probe.ctypes.data:  # another layout of objects than CPython's
 
-    def address_of(x: Any) -> int:
-        """Where the array's data begins."""
+    def _data_of(x: Any) -> int:
         address: int = x.ctypes.data
         return address
+
+
+def address_of(x: Any) -> int:
+    """Where the array's data begins, for a table of addresses that a kernel reads."""
+    if _local.notes is not None:
+        _local.notes.addressed.append(x)
+    return _data_of(x)
 
 
 # ------------------------------------------------------------ the arrays that kernels see
@@ -193,6 +199,14 @@ class Launch:
     kinds: list[Any]
 
 
+class Notes:
+    """What a thread launched, and the arrays whose addresses it took."""
+
+    def __init__(self) -> None:
+        self.launches: list[Launch] = []
+        self.addressed: list[Array] = []
+
+
 KERNELS: dict[str, Kernel] = {}  #: every kernel of the modules imported so far, by "module.name"
 
 
@@ -229,11 +243,11 @@ class Kernel:
                 raise TypeError(
                     f"kernel {self.fn.__name__} needs a row-major {expected}, not {value.dtype} {value.shape}"
                 )
-            words += (address_of(value), value.size)
+            words += (_data_of(value), value.size)
         address = self._addresses.get(dtype) or self.compile(dtype)
         block = self._block(*words)
-        if _local.launches is not None:
-            _local.launches.append(Launch(address, block, tasks, args, self.kinds))
+        if _local.notes is not None:
+            _local.notes.launches.append(Launch(address, block, tasks, args, self.kinds))
         run(address, ctypes.addressof(block), tasks)
 
     def compile(self, dtype: Any) -> int:
@@ -349,7 +363,7 @@ _setup = threading.Lock()
 class _Local(threading.local):
     version = -1
     helpers = 0
-    launches: list[Launch] | None = None  # where this thread's launches are written down
+    notes: Notes | None = None  # where this thread's launches are written down
 
 
 _local = _Local()
@@ -370,13 +384,14 @@ def run(address: int, block: int, tasks: int) -> None:
 
 
 @contextmanager
-def noting_launches() -> Iterator[list[Launch]]:
+def noting_launches() -> Iterator[Notes]:
     """Within the block, all launches of this thread are written down."""
-    before, _local.launches = _local.launches, []
+    before, notes = _local.notes, Notes()
+    _local.notes = notes
     try:
-        yield _local.launches
+        yield notes
     finally:
-        _local.launches = before
+        _local.notes = before
 
 
 def replay(table: Array, start: int, stop: int) -> int:

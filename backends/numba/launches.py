@@ -4,20 +4,36 @@ An op's function checks and prepares its arguments, then launches kernels. Repea
 if they are all the function does with its arguments' *values*: anything NumPy computes in between would be left out.
 So a trial decides, op by op: the function runs on copies of its arguments, other values are written into the copies, and
 the launches are repeated on them. If that gives the bits that the function itself gives for those values, they will do.
+
+The trial also spoils whatever memory the op made, before it repeats the launches: if the bits are right all the same,
+each repetition writes this memory before it reads it, and others may have it in the meantime. The player lets all such
+memory of a program share one block, by the time from first to last use.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .compile import Launch, noting_launches, replay
+from . import memory
+from .compile import Launch, Notes, noting_launches, replay
 
 Array = Any
-_WORDS = {"int": 1, "float": 1}  # of a launch's block; arrays have two, their address and size
+_ALIGN = 64
+_SPOILED = ("Floats", "Bytes")  # kinds of arrays that kernels compute; those of integers may be tables
+
+
+@dataclass(slots=True)
+class Recorded:
+    """One op's launches. `own`: the arrays it made that a repetition writes first. `kept`: what its tables point to."""
+
+    launches: list[Launch]
+    own: list[Array]
+    kept: list[Array]
 
 
 class _Copies:
@@ -28,9 +44,7 @@ class _Copies:
         self.args = tuple(self._copy(a) if type(a) is np.ndarray else a for a in args)
 
     def _copy(self, a: Array) -> Array:
-        owner = a
-        while type(owner.base) is np.ndarray:
-            owner = owner.base
+        owner = _owner(a)
         if id(owner) not in self.memory:
             values = np.array(owner, order="K", copy=True)
             self.memory[id(owner)] = values.copy(order="K"), values, _others(values)
@@ -41,9 +55,16 @@ class _Copies:
         return np.ndarray(a.shape, a.dtype, _bytes(made), offset, a.strides)
 
     def fill(self, other: bool) -> None:
-        """Write one of the sets of values."""
+        """Write one of the two sets of values."""
         for made, values, others in self.memory.values():
             made[...] = others if other else values
+
+
+def _owner(a: Array) -> Array:
+    """The array whose memory this one sees."""
+    while type(a.base) is np.ndarray:
+        a = a.base
+    return a
 
 
 def _bytes(a: Array) -> Any:
@@ -61,27 +82,48 @@ def _others(values: Array) -> Array:
     return (turned * ramp + 1e-3 * ramp).astype(values.dtype)
 
 
-def launched(fn: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, list[Launch] | None]:
+# ------------------------------------------------------------ the trial
+
+
+def launched(fn: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Recorded | None]:
     """The result of a call, and its launches if they alone repeat it."""
     copies = _Copies(args)
-    with noting_launches() as launches:
+    with noting_launches() as notes:
         result = fn(*args, **params)
-    if not launches:
+    if not notes.launches:
         return result, None
-    return result, launches if _repeats(fn, copies, params, launches) else None
+    for spoil in (True, False):
+        if _repeats(fn, copies, params, notes, spoil):
+            own = list(_made(notes, args)) if spoil else []
+            return result, Recorded(notes.launches, own, notes.addressed)
+    return result, None
 
 
-def _repeats(fn: Callable[..., Any], copies: _Copies, params: dict[str, Any], launches: list[Launch]) -> bool:
-    with noting_launches() as trial:
-        results = _tuple(fn(*copies.args, **params))
-    if [_shape(launch) for launch in trial] != [_shape(launch) for launch in launches]:
-        return False
-    copies.fill(other=True)
+def _made(notes: Notes, args: Iterable[Any]) -> Iterable[Array]:
+    """The memory that an op itself made for what its launches compute."""
+    given = {id(_owner(a)) for a in args if type(a) is np.ndarray}
+    given |= {id(_owner(a)) for a in notes.addressed}
+    for launch in notes.launches:
+        for kind, a in zip(launch.kinds, launch.args, strict=True):
+            if kind in _SPOILED and id(_owner(a)) not in given:
+                yield _owner(a)
+
+
+def _repeats(fn: Callable[..., Any], copies: _Copies, params: dict[str, Any], notes: Notes, spoil: bool) -> bool:
+    """Whether the launches of a run on the copies give what the function gives, after the values have changed."""
+    copies.fill(other=False)
     with np.errstate(all="ignore"):
+        with noting_launches() as trial:
+            results = _tuple(fn(*copies.args, **params))
+        if list(map(_shape, trial.launches)) != list(map(_shape, notes.launches)):
+            return False
+        copies.fill(other=True)
         expected = [np.array(r, copy=True) for r in _tuple(fn(*copies.args, **params))]
     copies.fill(other=True)
-    player = Player([trial])
-    if player.play(0, 1) >= 0:
+    if spoil:
+        for a in _made(trial, copies.args):
+            _bytes(a)[...] = 0xFF
+    if Player([Recorded(trial.launches, [], [])], []).play(0, 1) >= 0:
         return False
     return all(type(r) is np.ndarray and _same(r, e) for r, e in zip(results, expected, strict=True))
 
@@ -96,20 +138,27 @@ def _same(x: Array, y: Array) -> bool:
 
 def _shape(launch: Launch) -> Any:
     """All of a launch but where its arrays lie."""
-    sizes = tuple(a if kind in _WORDS else (a.dtype, a.size) for kind, a in zip(launch.kinds, launch.args, strict=True))
+    sizes = tuple((a.dtype, a.size) if type(a) is np.ndarray else a for a in launch.args)
     return launch.address, launch.tasks, sizes
 
 
-class Player:
-    """Launches of several ops in one table, ready to run."""
+# ------------------------------------------------------------ the player
 
-    def __init__(self, launches: list[list[Launch]]) -> None:
-        self._kept = launches  # arrays and blocks stay where they are
+
+class Player:
+    """Launches of several ops in one table, ready to run; see `Backend.player`."""
+
+    def __init__(self, recorded: list[Recorded], touched: list[Array]) -> None:
+        self._places: dict[int, int] = {}  # owner of memory -> where it begins in the shared block
+        self._block = np.empty(0, np.uint8)
+        self._share(recorded, touched)
         self._starts = [0]
+        self._kept: list[Any] = [of_one_op.kept for of_one_op in recorded]
         words: list[int] = []
-        for of_one_op in launches:
-            for launch in of_one_op:
-                words += (launch.address, ctypes.addressof(launch.block), launch.tasks, _flag(launch))
+        for of_one_op in recorded:
+            for launch in of_one_op.launches:
+                block = self._placed(launch)
+                words += (launch.address, ctypes.addressof(block), launch.tasks, _flag(launch))
             self._starts.append(len(words) // 4)
         self._table = np.array(words, np.int64)
 
@@ -117,6 +166,65 @@ class Player:
         """Run the launches of ops first … last − 1; −1, or the op that met bad data: those behind it did not run."""
         row = replay(self._table, self._starts[first], self._starts[last])
         return -1 if row < 0 else int(np.searchsorted(self._starts, row, side="right")) - 1
+
+    def place(self, array: Array) -> Array:
+        """The array, or the one like it in the shared block."""
+        owner = _owner(array)
+        start = self._places.get(id(owner))
+        if start is None:
+            return array
+        offset = start + array.ctypes.data - owner.ctypes.data
+        return np.ndarray(array.shape, array.dtype, self._block, offset, array.strides)
+
+    def _placed(self, launch: Launch) -> Any:
+        """The launch's words, with the addresses of what has moved; the rest of its arrays is kept alive."""
+        block = type(launch.block).from_buffer_copy(launch.block)
+        self._kept.append(block)
+        for i, a in enumerate(launch.args):
+            if type(a) is not np.ndarray:
+                continue
+            moved = self.place(a)
+            if moved is a:
+                self._kept.append(a)
+            else:
+                setattr(block, f"p{i}", moved.ctypes.data)
+        return block
+
+    def _share(self, recorded: list[Recorded], touched: list[Array]) -> None:
+        """Find each array that may move a place in the block that nobody else has at that time: the largest first."""
+        fixed = {id(_owner(a)) for a in touched}
+        for of_one_op in recorded:
+            fixed |= {id(_owner(a)) for a in of_one_op.kept}
+        movable = {id(a): a for of_one_op in recorded for a in of_one_op.own if id(a) not in fixed}
+        spans: dict[int, tuple[int, int]] = {}
+        launches = (launch for of_one_op in recorded for launch in of_one_op.launches)
+        for row, launch in enumerate(launches):
+            for a in launch.args:
+                key = id(_owner(a)) if type(a) is np.ndarray else 0
+                if key in movable:
+                    spans[key] = spans.get(key, (row, row))[0], row
+        placed: list[tuple[int, int, int, int]] = []  # start and end of place, first and last use
+        for key in sorted(spans, key=lambda k: (-movable[k].nbytes, spans[k])):
+            first, last = spans[key]
+            size = -(-movable[key].nbytes // _ALIGN) * _ALIGN
+            start = 0
+            for begin, end, f, l in placed:
+                if f <= last and first <= l:
+                    if begin - start >= size:
+                        break
+                    start = max(start, end)
+            self._places[key] = start
+            placed.append((start, start + size, first, last))
+            placed.sort()
+        if placed:
+            self._block = _aligned(max(end for _, end, _, _ in placed))
+            memory.trim()
+
+
+def _aligned(size: int) -> Array:
+    whole = np.empty(size + _ALIGN, np.uint8)
+    start = -whole.ctypes.data % _ALIGN
+    return whole[start : start + size]
 
 
 def _flag(launch: Launch) -> int:

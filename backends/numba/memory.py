@@ -73,6 +73,13 @@ class _Block:
 _pool = _Pool()
 
 
+def trim() -> None:
+    """Give unused memory back to the system."""
+    with _pool.lock:
+        _pool.unused.clear()
+        _pool.idle, _pool.peak = 0, _pool.live
+
+
 def _unlock() -> None:
     _pool.lock = threading.RLock()  # another thread of the parent may have held it at the fork
 
