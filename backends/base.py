@@ -160,7 +160,7 @@ class Backend:
     # ------------------------------------------------ steps that are recorded and replayed
 
     def launched(self, fn: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
-        """Run a kernel for a recorded step: its result, and the run as `launches`, or None where only `fn` can repeat it.
+        """Run a kernel for a recorded step: its result, and its launches, or None where only `fn` can repeat it.
 
         Launches read their arguments and write their results at the same places in memory whenever they are run.
         """

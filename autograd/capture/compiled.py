@@ -91,8 +91,8 @@ class Compiled:
             if type(a) is Tensor:
                 if a._node is not None:
                     raise CaptureError(
-                        f"argument {path} of a compiled function requires a gradient; pass x.detach() and differentiate "
-                        "inside, with pullback.grad or a Parameter"
+                        f"argument {path} of a compiled function requires a gradient; pass x.detach() and "
+                        "differentiate inside, with pullback.grad or a Parameter"
                     )
                 value = a._value
                 key.append((value.shape, value.dtype, a.backend.name))
@@ -138,8 +138,8 @@ class Compiled:
             if signature.vain > PATIENCE:
                 signature.programs.clear()
                 warnings.warn(
-                    f"{self!r} was recorded {signature.vain} times in a row without a replay, because parameters, buffers or "
-                    "optimiser options are replaced between its calls; from now on it runs uncompiled",
+                    f"{self!r} was recorded {signature.vain} times in a row without a replay, because parameters, "
+                    "buffers or optimiser options are replaced between its calls; from now on it runs uncompiled",
                     RuntimeWarning,
                     stacklevel=3,
                 )
@@ -169,10 +169,10 @@ def compile(function: Callable[..., Any] | None = None) -> Any:
     CaptureError : the function looks at a tensor's value (`item`, `numpy`, `if tensor:`), uses two backends, or an
         argument requires a gradient.
 
-    It is recorded anew where a parameter or buffer holds another array (`assign`, `load_state_dict`), a layer's mode or an
-    optimiser's option other than the learning rate has changed. Python's own effects (prints, counters, schedules,
-    arrays made with NumPy) happen at the first two calls alone: keep them outside. `.grad` is rewritten by the next
-    call: copy what is to be kept. Compare `torch.compile`, and `jax.jit`, which also asks for functions without effects.
+    It is recorded anew where a parameter or buffer holds another array (`assign`, `load_state_dict`), a layer's mode or
+    an optimiser's option other than the learning rate has changed. Python's own effects (prints, counters, schedules,
+    arrays made with NumPy) happen at the first two calls alone: keep them outside. The memory of `.grad` and of
+    parameters is written into by the next call: copy what is to be kept (`detach()` of a parameter is a copy).
 
     >>> import pullback as pb
     >>> from pullback import nn, optim

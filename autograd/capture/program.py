@@ -36,9 +36,7 @@ class Program:
         self._modes = [(m, m.training) for m in recorder.modules.values()]
         self._options = recorder.options
         self._tensors = [
-            (x, recorder.held[id(x)], x._node is not None)
-            for x in recorder.tensors.values()
-            if id(x) in recorder.held
+            (x, recorder.held[id(x)], x._node is not None) for x in recorder.tensors.values() if id(x) in recorder.held
         ]
         self._cells = recorder.cells
         self._grads_before: list[tuple[Tensor, Any]] = []
@@ -84,8 +82,8 @@ class Program:
                 continue
             if id(now) not in recorder.numbers:
                 raise CaptureError(
-                    f"something of shape {tuple(cell.array.shape)} that is kept between calls was changed by other means "
-                    "than ops inside a compiled function"
+                    f"something of shape {tuple(cell.array.shape)} that is kept between calls was changed by other "
+                    "means than ops inside a compiled function"
                 )
             carried.append((cell, recorder.number(now)))
         return carried
@@ -215,8 +213,8 @@ class _Writer:
             at = written.get(self.root(n))
             if at is not None and n in self.base and made[n] < at < when:
                 raise CaptureError(
-                    "a view of a parameter is used after an optimiser's step has changed the parameter inside one compiled "
-                    "function; take parameter.detach(), which copies, or use it before the step"
+                    "a view of a parameter is used after an optimiser's step has changed the parameter inside one "
+                    "compiled function; take parameter.detach(), which copies, or use it before the step"
                 )
 
         for i, step in enumerate(self.recorder.steps):
@@ -243,10 +241,8 @@ class _Writer:
         """The body: arrays of the arguments -> arrays of gradients, and of outputs."""
         recorder, lines = self.recorder, self.lines
         for i, n in enumerate(recorder.inputs):
-            lines.append(f"{self.name(n)}[...] = inputs[{i}]")
-        for i, (n, read) in enumerate(recorder.refreshed):
-            self.scope[f"read{i}"] = read
-            lines.append(f"{self.name(n)}[...] = read{i}()")
+            lines.append(f"{self.name(n)}[...] = asarray(inputs[{i}])")
+        self.scope["asarray"] = self.backend.asarray
         self._steps()
         self._ends()
         self._play()
@@ -256,7 +252,7 @@ class _Writer:
         return body
 
     def _steps(self) -> None:
-        recorder, lines, scope = self.recorder, self.lines, self.scope
+        recorder, lines = self.recorder, self.lines
         launches, owners = self.launches, self.owners
         waiting = 0  # launches before this one have their line
 
@@ -267,13 +263,10 @@ class _Writer:
                 waiting = len(launches)
 
         last = self._last_uses()
-        checks = list(recorder.checks)
         for i, step in enumerate([*recorder.steps, None]):
-            while checks and checks[0][0] == i:
-                _, run, taken = checks.pop(0)
+            for before in self._before(i):
                 play()
-                scope[f"check{i}_{len(checks)}"] = run
-                lines.append(f"check{i}_{len(checks)}({', '.join(map(self.name, taken))})")
+                lines.append(before)
             if step is None:
                 break
             if step.launches is not None:
@@ -288,6 +281,17 @@ class _Writer:
             for n in last.get(i, ()):
                 lines.append(f"s{n} = None")
         play()
+
+    def _before(self, i: int) -> Iterator[str]:
+        """Lines that stand before step i: conditions on values, and arrays that are filled anew."""
+        for k, (at, run, taken) in enumerate(self.recorder.checks):
+            if at == i:
+                self.scope[f"check{k}"] = run
+                yield f"check{k}({', '.join(map(self.name, taken))})"
+        for k, (at, n, read) in enumerate(self.recorder.refreshed):
+            if at == i:
+                self.scope[f"read{k}"] = read
+                yield f"{self.name(n)}[...] = asarray(read{k}())"
 
     def _play(self) -> None:
         """Make the player, once it is known which arrays Python's part touches."""

@@ -91,9 +91,9 @@ class Discovery:
     def values_read(self, x: Tensor, how: str) -> None:
         """Python wants to see a value."""
         raise CaptureError(
-            f"{how} of a tensor of shape {x.shape} at {show_location(user_location())}: a compiled function is recorded "
-            "once and replayed, so Python cannot look at values inside it. Return the tensor and look at it outside, or "
-            "choose with pullback.where"
+            f"{how} of a tensor of shape {x.shape} at {show_location(user_location())}: a compiled function is "
+            "recorded once and replayed, so Python cannot look at values inside it. Return the tensor and look at it "
+            "outside, or choose with pullback.where"
         )
 
     def fresh(self, read: Callable[[], Any], backend: Any) -> Any:
@@ -145,10 +145,11 @@ class Recorder(Discovery):
     Attributes
     ----------
     inputs : numbers of the arrays that the arguments are copied into.
-    refreshed : (number, read): the array is filled with `read()` before each replay.
+    refreshed : (step index, number, read): before that step, the array is filled with `read()`.
     cells : what holds an array from call to call. options : (read, value) that must not have changed.
-    checks : step index -> conditions to test before it.
-    gradients : tensors whose `.grad` was set. grown : those among them whose `.grad` was looked at first.
+    checks : (step index, run, numbers): before that step, `run` tests a condition on these arrays.
+    gradients : tensors whose `.grad` was read or set. first : by id, which of the two came first, and what it was then.
+    held : by id, the array of a parameter or buffer at first sight. changed : those that were assigned to.
     """
 
     recording = True
@@ -161,14 +162,14 @@ class Recorder(Discovery):
         self.numbers: dict[int, int] = {}
         self.steps: list[Step] = []
         self.inputs: list[int] = []
-        self.refreshed: list[tuple[int, Callable[[], Any]]] = []
+        self.refreshed: list[tuple[int, int, Callable[[], Any]]] = []
         self.cells: list[Cell] = []
         self.options: list[tuple[Callable[[], Any], Any]] = []
         self.checks: list[tuple[int, Callable[..., None], tuple[int, ...]]] = []
         self.gradients: dict[int, Tensor] = {}
         self.first: dict[int, tuple[str, Any]] = {}
         self.changed: dict[int, Tensor] = {}
-        self.held: dict[int, Any] = {}  # persistent tensor -> its array at first sight
+        self.held: dict[int, Any] = {}
 
     # ------------------------------------------------------------ what the engine tells
 
@@ -202,7 +203,7 @@ class Recorder(Discovery):
         if state.levels:
             raise CaptureError("random numbers under vmap cannot be drawn inside a compiled function")
         value = self.backend.asarray(np.array(read()))
-        self.refreshed.append((self.number(value), read))
+        self.refreshed.append((len(self.steps), self.number(value), read))
         return Tensor._wrap(value, self.backend)
 
     def gradient_read(self, x: Tensor) -> None:

@@ -2,8 +2,9 @@
 
 An op's function checks and prepares its arguments, then launches kernels. Repeating the launches alone is right only
 if they are all the function does with its arguments' *values*: anything NumPy computes in between would be left out.
-So a trial decides, op by op: the function runs on copies of its arguments, other values are written into the copies, and
-the launches are repeated on them. If that gives the bits that the function itself gives for those values, they will do.
+So a trial decides, op by op: the function runs on copies of its arguments, other values are written into the copies,
+and the launches are repeated on them. If that gives the bits that the function itself gives for those values, they will
+do.
 
 The trial also spoils whatever memory the op made, before it repeats the launches: if the bits are right all the same,
 each repetition writes this memory before it reads it, and others may have it in the meantime. The player lets all such
@@ -165,7 +166,10 @@ class Player:
     def play(self, first: int, last: int) -> int:
         """Run the launches of ops first … last − 1; −1, or the op that met bad data: those behind it did not run."""
         row = replay(self._table, self._starts[first], self._starts[last])
-        return -1 if row < 0 else int(np.searchsorted(self._starts, row, side="right")) - 1
+        if row < 0:
+            return -1
+        ctypes.c_int64.from_address(int(self._table[4 * row + 3])).value = 0
+        return int(np.searchsorted(self._starts, row, side="right")) - 1
 
     def place(self, array: Array) -> Array:
         """The array, or the one like it in the shared block."""
@@ -208,8 +212,8 @@ class Player:
             first, last = spans[key]
             size = -(-movable[key].nbytes // _ALIGN) * _ALIGN
             start = 0
-            for begin, end, f, l in placed:
-                if f <= last and first <= l:
+            for begin, end, used, done in placed:
+                if used <= last and first <= done:
                     if begin - start >= size:
                         break
                     start = max(start, end)

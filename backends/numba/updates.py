@@ -42,8 +42,8 @@ def _sgd_span(
 
 @kernel
 def _adam_span(
-    like: Floats, lr: Doubles, step: Doubles, table: Ints, spans: Ints, lists: int, b1: float, b2: float, epsilon: float,
-    weight_decay: float, decoupled: int, direction: float, task: int,
+    like: Floats, lr: Doubles, step: Doubles, table: Ints, spans: Ints, lists: int, b1: float, b2: float,
+    epsilon: float, weight_decay: float, decoupled: int, direction: float, task: int,
 ) -> None:  # fmt: skip
     row, start = spans[2 * task] * (lists + 1), spans[2 * task + 1]
     n = min(SPAN, table[row + lists] - start)

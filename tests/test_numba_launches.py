@@ -1,0 +1,142 @@
+"""Which runs of kernels may be repeated without their Python function, and how their memory is shared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+import pullback as pb
+from pullback import nn
+from pullback.backends.numba.compile import Floats, Ints, kernel
+from pullback.backends.numba.launches import Player, Recorded, launched
+
+
+@kernel
+def _scaled(x: Floats, out: Floats, by: float, task: int) -> None:
+    for i in range(x.size):
+        out[i] = x[i] * x.dtype.type(by)
+
+
+@kernel
+def _added(x: Floats, out: Floats, task: int) -> None:
+    for i in range(x.size):
+        out[i] += x[i]
+
+
+@kernel
+def _picked(x: Floats, index: Ints, out: Floats, task: int) -> None:
+    for i in range(index.size):
+        out[i] = x[index[i]]
+
+
+def doubled(x: Any) -> Any:
+    out = np.empty_like(x)
+    _scaled(1, x, out, 2.0)
+    return out
+
+
+def with_numpy_behind(x: Any) -> Any:
+    return doubled(x) + 1.0
+
+
+def with_numpy_between(x: Any) -> Any:
+    out = np.empty_like(x)
+    _scaled(1, np.sqrt(np.abs(x)), out, 2.0)
+    return out
+
+
+def with_a_number_from_values(x: Any) -> Any:
+    out = np.empty_like(x)
+    _scaled(1, x, out, float(x.max()))
+    return out
+
+
+def onto_zeros(x: Any) -> Any:
+    out = np.zeros_like(x)
+    _added(1, x, out)
+    return out
+
+
+def half_written(x: Any) -> Any:
+    out = np.zeros((2, *x.shape), x.dtype)
+    _scaled(1, x, out[0], 2.0)
+    return out
+
+
+def picked(x: Any, index: Any) -> Any:
+    out = np.empty(index.shape, x.dtype)
+    _picked(1, x, np.ascontiguousarray(index, np.int64), out)
+    return out
+
+
+X = np.linspace(-1, 2, 37, dtype=np.float32)
+
+
+def test_kernels_alone_are_repeated_and_lend_their_memory() -> None:
+    result, recorded = launched(doubled, (X,), {})
+    assert recorded is not None
+    assert [a is result for a in recorded.own] == [True]
+
+
+@pytest.mark.parametrize("function", [with_numpy_behind, with_numpy_between, with_a_number_from_values, onto_zeros])
+def test_what_numpy_adds_is_noticed(function: Any) -> None:
+    result, recorded = launched(function, (X,), {})
+    np.testing.assert_array_equal(result, function(X))
+    assert recorded is None
+
+
+def test_memory_that_must_keep_its_contents_is_not_lent() -> None:
+    _, recorded = launched(half_written, (X,), {})
+    assert recorded is not None
+    assert recorded.own == []
+
+
+def test_integers_that_numpy_converts_are_noticed() -> None:
+    index = np.array([3, 1, 4, 1, 5])
+    assert launched(picked, (X, index), {})[1] is not None
+    assert launched(picked, (X, index.astype(np.int32)), {})[1] is None
+
+
+def test_arguments_are_left_as_they_were() -> None:
+    x = X.copy()
+    launched(doubled, (x,), {})
+    np.testing.assert_array_equal(x, X)
+
+
+def test_memory_is_shared_by_time() -> None:
+    """A chain of ops needs room for two results, whatever its length; what Python touches keeps its place."""
+    values = [np.arange(1000, dtype=np.float32)]
+    steps: list[Recorded] = []
+    for _ in range(6):
+        result, recorded = launched(doubled, (values[-1],), {})
+        assert recorded is not None
+        values.append(result)
+        steps.append(recorded)
+    player = Player(steps, [values[0], values[-1]])
+    places = {player.place(v).ctypes.data for v in values[1:-1]}
+    assert len(places) == 2
+    assert player.place(values[-1]) is values[-1]
+    values[0][:] = 3.0
+    assert player.play(0, 6) == -1
+    assert (values[-1] == 3.0 * 2**6).all()
+
+
+def test_replays_are_the_same_bits_for_any_number_of_threads() -> None:
+    before = pb.get_num_threads()
+    with pb.backend("numba"):
+        model = nn.Sequential(nn.Linear(300, 400), nn.ReLU(), nn.Linear(400, 10))
+        run = pb.compile(model)
+        x = pb.random.normal((256, 300))
+        try:
+            with pb.no_grad():
+                expected = model(x).numpy()
+                for threads in (1, 2, 1, 2):
+                    pb.set_num_threads(threads)
+                    np.testing.assert_array_equal(run(x).numpy(), expected)
+        finally:
+            pb.set_num_threads(before)
+    assert run.replayed == 2
