@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..autograd.state import state
 from ..autograd.tensor import Parameter, Tensor, copied
 from ..backends import Backend
@@ -45,11 +43,9 @@ class Buffer(Tensor):
         """A copy of the values: a compiled step writes into the buffer's memory."""
         return copied(self)
 
-    def numpy(self) -> np.ndarray[Any, Any]:
+    def numpy(self) -> Any:
         """A copy of the values as a read-only NumPy array."""
-        array = np.array(super().numpy())
-        array.flags.writeable = False
-        return array
+        return self.detach().numpy()
 
     def _move(self, backend: Backend) -> None:
         """Move to another backend in place: the buffer stays the same object."""

@@ -23,4 +23,6 @@ CASES: list[OpCase] = [
         orders=0,
         label="dtype-shape",
     ),
+    OpCase(creation.duplicate, [real(2, 3)], lambda x: x),
+    OpCase(creation.duplicate, [real(0, 3)], lambda x: x, label="empty"),
 ]
