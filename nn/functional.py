@@ -100,20 +100,20 @@ from .pooling import (
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
     "adaptive_max_pool3d", "affine_grid", "alpha_dropout", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm",
-    "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "channel_shuffle", "conv1d",
-    "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_embedding_loss",
-    "cosine_similarity", "cross_entropy", "ctc_loss", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu",
-    "embedding", "embedding_bag", "feature_alpha_dropout", "flatten", "fold", "gaussian_nll_loss", "gelu", "glu",
-    "grid_sample", "group_norm", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "batch_norm_relu", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
+    "channel_shuffle", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "ctc_loss", "dropout", "dropout1d", "dropout2d",
+    "dropout3d", "elu", "embedding", "embedding_bag", "feature_alpha_dropout", "flatten", "fold", "gaussian_nll_loss",
+    "gelu", "glu", "grid_sample", "group_norm", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
     "hinge_embedding_loss", "huber_loss", "info_nce", "instance_norm", "interpolate", "kl_div", "l1_loss",
-    "layer_norm", "leaky_relu", "linear", "local_response_norm", "log_softmax", "logsigmoid", "lp_pool1d",
-    "lp_pool2d", "lp_pool3d", "margin_ranking_loss", "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d",
-    "max_unpool2d", "max_unpool3d", "mish", "mse_loss", "multi_margin_loss", "multilabel_margin_loss",
-    "multilabel_soft_margin_loss", "nll_loss", "normalize", "nt_xent", "one_hot", "pad", "pairwise_distance",
-    "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm", "rrelu",
-    "scaled_dot_product_attention", "selu", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax",
-    "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "triplet_margin_loss",
-    "triplet_margin_with_distance_loss", "unflatten", "unfold",
+    "layer_norm", "leaky_relu", "linear", "local_response_norm", "log_softmax", "logsigmoid", "lp_pool1d", "lp_pool2d",
+    "lp_pool3d", "margin_ranking_loss", "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d",
+    "max_unpool3d", "mish", "mse_loss", "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss",
+    "nll_loss", "normalize", "nt_xent", "one_hot", "pad", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle",
+    "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm", "rrelu", "scaled_dot_product_attention", "selu",
+    "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink",
+    "softsign", "tanh", "tanhshrink", "threshold", "triplet_margin_loss", "triplet_margin_with_distance_loss",
+    "unflatten", "unfold",
 ]  # fmt: skip
 
 
@@ -200,6 +200,38 @@ def batch_norm(
     (1 − momentum)·running + momentum·batch, with the unbiased variance. Otherwise the running ones are used.
     Ioffe & Szegedy 2015.
     """
+    return _batch_norm(ops.batch_norm, input, (), running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def batch_norm_relu(
+    input: Tensor, running_mean: Buffer | None, running_var: Buffer | None, weight: Tensor | None = None,
+    bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+    residual: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """relu(batch_norm(input, …) + residual), in fewer passes over memory where the backend has an op for it.
+
+    residual: of the input's shape; None for none. The other arguments are those of `batch_norm`.
+
+    Raises
+    ------
+    ValueError : the residual has another shape than the input.
+    """
+    if residual is not None and residual.shape != input.shape:
+        raise ValueError(
+            f"batch_norm_relu: the residual must have the input's shape {input.shape}, not {residual.shape}"
+        )
+    op, more = (ops.batch_norm_relu, ()) if residual is None else (ops.batch_norm_add_relu, (residual,))
+    if training and input.size and op.name in input.backend.kernels:
+        return _batch_norm(op, input, more, running_mean, running_var, weight, bias, training, momentum, eps)
+    y = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return ops.relu(y if residual is None else y + residual)
+
+
+def _batch_norm(
+    op: Any, input: Tensor, more: tuple[Tensor, ...], running_mean: Buffer | None, running_var: Buffer | None,
+    weight: Tensor | None, bias: Tensor | None, training: bool, momentum: float, eps: float,
+) -> Tensor:  # fmt: skip
+    """`batch_norm`, in training by an op of (input, *more, weight, bias) that gives mean and variance too."""
     channels = input.shape[1]
     weight, bias = _or(weight, 1.0, (channels,), input), _or(bias, 0.0, (channels,), input)
     if not training:
@@ -217,7 +249,7 @@ def batch_norm(
             f"batch_norm: in training each channel needs more than one value, and an input of shape {input.shape} has "
             f"{n}; use a larger batch, or .eval()"
         )
-    y, mean, var = ops.batch_norm(input, weight, bias, eps=eps)
+    y, mean, var = op(input, *more, weight, bias, eps=eps)
     with no_grad():
         if running_mean is not None:
             running_mean.assign(running_mean * (1.0 - momentum) + mean.detach() * momentum)

@@ -7,9 +7,11 @@ from typing import Any
 
 from ..autograd import ops
 from ..autograd.tensor import Tensor
+from .hooks import observed
 from .layers.activation import ReLU
 from .layers.conv import Conv2d
 from .layers.linear import Linear
+from .layers.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .layers.pooling import MaxPool2d
 from .module import Module
 
@@ -43,6 +45,11 @@ def _conv2d_relu_max_pool2d(conv: Any, _: Any, pool: Any, x: Tensor) -> Tensor |
     return ops.conv2d_relu_max_pool2d(x, conv.weight, conv.bias, window=(2, 2), **geometry)[0]
 
 
+def _batch_norm_relu(norm: Any, _: Any, x: Tensor) -> Tensor:
+    y: Tensor = norm.relu(x)
+    return y
+
+
 def _single(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) and len(value) == 2 and value[0] == value[1] else value
 
@@ -52,6 +59,9 @@ _ROWS: dict[tuple[type, ...], tuple[str, Any]] = {
     (Conv2d, ReLU, MaxPool2d): ("conv2d_relu_max_pool2d", _conv2d_relu_max_pool2d),
     (Conv2d, ReLU): ("conv2d_relu", _conv2d_relu),
     (Linear, ReLU): ("linear_relu", _linear_relu),
+    **dict.fromkeys(
+        ((norm, ReLU) for norm in (BatchNorm1d, BatchNorm2d, BatchNorm3d)), ("batch_norm_relu", _batch_norm_relu)
+    ),
 }
 _STARTS = frozenset(row[0] for row in _ROWS)
 
@@ -67,7 +77,7 @@ def run_fused(modules: Sequence[Module], i: int, x: Any) -> tuple[Tensor, int] |
         some = modules[i : i + len(row)]
         if tuple(map(type, some)) != row or op not in x.backend.kernels:
             continue
-        if any(m.__dict__.get("_hooks") or "forward" in m.__dict__ for m in some):
+        if any(map(observed, some)):
             continue
         out = apply(*some, x)
         if out is not None:

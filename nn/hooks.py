@@ -24,6 +24,11 @@ class _Hook:
         self.with_kwargs = with_kwargs
 
 
+def observed(module: Any) -> bool:
+    """Whether somebody expects the module's own `forward` to run: it has hooks, or a `forward` set on the object."""
+    return bool(module.__dict__.get("_hooks")) or "forward" in module.__dict__
+
+
 class Hooks:
     """The hooks of one module, by kind."""
 

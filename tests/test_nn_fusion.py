@@ -75,3 +75,55 @@ def test_layers_with_options_the_ops_lack_run_one_by_one() -> None:
         flat = indexed[1](indexed[0](x)).numpy().reshape(2, 3, -1)
         found = np.take_along_axis(flat, places.numpy().reshape(2, 3, -1), -1)
         np.testing.assert_array_equal(found.reshape(out.shape), out.numpy())
+
+
+def block(norms, x, joined):
+    """relu(norm(relu(norm(x))) + x), with running statistics on the way."""
+    if joined:
+        return norms[1].relu(norms[0].relu(x), residual=x)
+    return (norms[1](norms[0](x).relu()) + x).relu()
+
+
+@pytest.mark.parametrize("last", [True, False], ids=["channels-last", "row-major"])
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_batch_norm_with_a_sum_and_relu_equals_its_parts(backend: str, training: bool, last: bool) -> None:
+    rng = np.random.default_rng(3)
+    data = rng.standard_normal((3, 5, 7, 9)).astype("f")
+    if last:
+        data = np.ascontiguousarray(data.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    results = []
+    for joined in (True, False):
+        with pb.backend(backend):
+            norms = [nn.BatchNorm2d(5), nn.BatchNorm2d(5)]
+            for k, norm in enumerate(norms):
+                norm.train(training)
+                norm.weight.assign(np.linspace(0.5, 1.5, 5, dtype="f"))
+                norm.bias.assign(np.linspace(-0.5, 0.5 + k, 5, dtype="f"))
+            x = pb.Tensor(data, requires_grad=True)
+            out = block(norms, x, joined)
+            fused = {"batch_norm_relu", "batch_norm_add_relu"} & ops_of(out)
+            assert bool(fused) == (joined and training and backend == "numba")
+            parameters = [p for norm in norms for p in norm.parameters()]
+            grads = pb.gradients((out**2).sum(), [x, *parameters])
+            statistics = [b for norm in norms for b in norm.buffers()]
+            results.append([out.detach().numpy(), *(g.numpy() for g in grads), *(b.numpy() for b in statistics)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5 * max(1.0, float(np.abs(b).max())))
+
+
+def test_sequential_joins_batch_norm_and_relu() -> None:
+    with pb.backend("numba"):
+        model = nn.Sequential(nn.Conv2d(2, 5, 3, bias=False), nn.BatchNorm2d(5), nn.ReLU())
+        x = pb.tensor(np.random.default_rng(0).standard_normal((4, 2, 8, 8)).astype("f"))
+        assert "batch_norm_relu" in ops_of(model(x))
+        seen = []
+        model[1].register_forward_hook(lambda module, args, out: seen.append(out.shape))
+        assert "batch_norm_relu" not in ops_of(model(x))
+        assert "batch_norm_relu" not in ops_of(model[1].relu(model[0](x)))
+        assert seen == [(4, 5, 6, 6)] * 2
+
+
+def test_a_residual_of_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"residual must have the input's shape \(2, 3\), not \(3,\)"):
+        nn.BatchNorm1d(3).relu(pb.ones(2, 3), residual=pb.ones(3))

@@ -13,6 +13,12 @@ from pullback.autograd import ops
 from pullback.autograd.ops import activation, unary
 from pullback.autograd.ops.attention import attention, attention_grad
 from pullback.autograd.ops.norm import batch_norm, batch_norm_grad, standardize, standardize_grad
+from pullback.autograd.ops.norm_relu import (
+    batch_norm_add_relu,
+    batch_norm_add_relu_grad,
+    batch_norm_relu,
+    batch_norm_relu_grad,
+)
 from pullback.backends import get_backend, threads
 from pullback.backends.numba import attention as attention_kernels
 from pullback.backends.numba import sizes
@@ -200,6 +206,28 @@ def test_batch_norm(shape, dtype, rng):
         agree(batch_norm, a, weight, bias, eps=0.01)
         for g in (gy, np.moveaxis(np.ascontiguousarray(np.moveaxis(gy, 1, -1)), -1, 1)):
             agree(batch_norm_grad, g, gmean, gvar, a, weight, mean, var, eps=0.01)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_batch_norm_with_a_sum_and_relu(shape, dtype, rng):
+    def draw(*shape):
+        return rng.standard_normal(shape).astype(dtype)
+
+    x, gy, more = draw(*shape) * 2 + 3, draw(*shape), draw(*shape)
+    weight, bias, gmean, gvar, mean = (draw(shape[1]) for _ in range(5))
+    var = abs(draw(shape[1])) + np.asarray(0.3, dtype)
+    # a bias that keeps every value away from the ReLU's kink, where single and double precision may differ
+    column = tuple(shape[1] if i == 1 else 1 for i in range(len(shape)))
+    value = (x - mean.reshape(column)) * (weight / np.sqrt(var + 0.01)).reshape(column) + bias.reshape(column)
+    x = np.where(abs(value) < 1e-3, x + 0.1 / weight.reshape(column), x).astype(dtype)
+    y = np.maximum(draw(*shape), 0)
+    for a in layouts(x) if x.ndim == 4 else [x, np.asfortranarray(x)]:
+        agree(batch_norm_relu, a, weight, bias, eps=0.01)
+        agree(batch_norm_relu_grad, gy, gmean, gvar, a, weight, bias, mean, var, eps=0.01)
+        for b in (more, np.moveaxis(np.ascontiguousarray(np.moveaxis(more, 1, -1)), -1, 1)):
+            agree(batch_norm_add_relu, a, b, weight, bias, eps=0.01)
+            agree(batch_norm_add_relu_grad, b, gmean, gvar, y, a, weight, mean, var, eps=0.01)
 
 
 def test_statistics_of_values_far_from_zero_do_not_cancel(rng):

@@ -111,7 +111,10 @@ def _by_channel(batch: Batch, *args: Array, **params: Any) -> Any:
     return tuple(unfolded(y, batch.size, 1 if y.ndim > 1 else 0) for y in out)
 
 
-give(_by_channel, "batch_norm", "batch_norm_grad")
+give(
+    _by_channel, "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_relu_grad", "batch_norm_add_relu",
+    "batch_norm_add_relu_grad",
+)  # fmt: skip
 
 # ---------------------------------------------------------------- random numbers
 

@@ -27,6 +27,7 @@ from .loss import *
 from .loss_margin import *
 from .loss_more import *
 from .norm import *
+from .norm_relu import *
 from .pool import *
 from .pool_nd import *
 from .random import *

@@ -1,9 +1,10 @@
-"""Batch normalisation and its cotangents: one pass over memory for the statistics, one for the result.
+"""Batch normalisation, alone or with a sum and a ReLU behind it, and its cotangents.
 
-Arrays are seen as they lie, either as rows of channels (channels-last images, or (n, c) features), or as planes of one
-channel each. Rows are taken several at a time, as many as fill vectors. A block's mean and the sum of its squared
-deviations come from two passes over the block while it is in the cache; blocks are joined in a fixed order, in double
-precision (Chan, Golub & LeVeque, 1979). Blocks are cut by shape alone.
+One pass over memory takes the statistics, one makes the result; backward, one takes the sums and one makes ∂x. Arrays
+are seen as they lie, either as rows of channels (channels-last images, or (n, c) features), or as planes of one channel
+each. Rows are taken several at a time, as many as fill vectors. A block's mean and the sum of its squared deviations
+come from two passes over the block while it is in the cache; blocks are joined in a fixed order, in double precision
+(Chan, Golub & LeVeque, 1979). Blocks are cut by shape alone.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ import numpy as np
 
 from .compile import Floats, jit, kernel
 from .layout import channels_last, lies_channels_last, ready
+from .mathematics import choose
 from .memory import empty, empty_images
-from .rows import LANES, row_dot, row_sum
+from .sums import plus
 
 Array = Any
 BLOCK = 32768  # elements of one task
 WIDE = 256  # elements of neighbouring rows taken at a time, at the least
+
+# where a cotangent is masked by the ReLU: nowhere, where the normalised value is not positive, where the result is not
+PLAIN, BY_VALUE, BY_RESULT = 0, 1, 2
 
 
 # ------------------------------------------------------------ rows of channels
@@ -60,40 +65,79 @@ def _row_statistics(x: Floats, sums: Floats, c: int, width: int, length: int, ta
     _fold(wide, sums, at + c, c)
 
 
+@jit
+def _add_products(h: Any, v: Any, mean: Any, first: Any, second: Any) -> None:
+    for j in range(v.size):
+        first[j] += h[j]
+        second[j] += h[j] * (v[j] - mean[j])
+
+
 @kernel
-def _row_products(g: Floats, x: Floats, mean: Floats, sums: Floats, c: int, width: int, length: int, task: int) -> None:
-    """Σ g and Σ g·(x − mean) of each channel in one block."""
+def _row_products(
+    g: Floats, x: Floats, y: Floats, mean: Floats, scale: Floats, bias: Floats, u: Floats, sums: Floats, mask: int,
+    c: int, width: int, length: int, task: int,
+) -> None:  # fmt: skip
+    """Σ u and Σ u·(x − mean) of each channel in one block, where u is g, masked; it is kept where y masks it."""
     start, stop = task * length, min((task + 1) * length, x.size)
     first, second = np.zeros(width, x.dtype), np.zeros(width, x.dtype)
+    scratch = np.empty(width, x.dtype)
+    zero = x.dtype.type(0)
     for a in range(start, stop, width):
         n = min(width, stop - a)
-        u, v = g[a : a + n], x[a : a + n]
-        for j in range(n):
-            first[j] += u[j]
-            second[j] += u[j] * (v[j] - mean[j])
+        v = x[a : a + n]
+        if mask == BY_VALUE:
+            for j in range(n):
+                scratch[j] = choose((v[j] - mean[j]) * scale[j] + bias[j] <= zero, zero, g[a + j])
+            _add_products(scratch, v, mean, first, second)
+        elif mask == BY_RESULT:
+            for j in range(n):
+                u[a + j] = choose(y[a + j] <= zero, zero, g[a + j])
+            _add_products(u[a : a + n], v, mean, first, second)
+        else:
+            _add_products(g[a : a + n], v, mean, first, second)
     _fold(first, sums, task * 2 * c, c)
     _fold(second, sums, task * 2 * c + c, c)
 
 
 @kernel
 def _scale_rows(
-    x: Floats, mean: Floats, scale: Floats, shift: Floats, out: Floats, width: int, length: int, task: int
-) -> None:
-    stop = min((task + 1) * length, x.size)
+    x: Floats, more: Floats, mean: Floats, scale: Floats, bias: Floats, out: Floats, relu: int, width: int, length: int,
+    task: int,
+) -> None:  # fmt: skip
+    """(x − mean)·scale + bias, plus `more` if there is any, and no less than 0 if `relu`."""
+    stop, zero = min((task + 1) * length, x.size), x.dtype.type(0)
     for a in range(task * length, stop, width):
-        for j in range(min(width, stop - a)):
-            out[a + j] = (x[a + j] - mean[j]) * scale[j] + shift[j]
+        n = min(width, stop - a)
+        if more.size:
+            for j in range(n):
+                z = (x[a + j] - mean[j]) * scale[j] + bias[j] + more[a + j]
+                out[a + j] = choose(z <= zero, zero, z)
+        elif relu:
+            for j in range(n):
+                z = (x[a + j] - mean[j]) * scale[j] + bias[j]
+                out[a + j] = choose(z <= zero, zero, z)
+        else:
+            for j in range(n):
+                out[a + j] = (x[a + j] - mean[j]) * scale[j] + bias[j]
 
 
 @kernel
 def _pull_rows(
-    g: Floats, x: Floats, mean: Floats, scale: Floats, slope: Floats, shift: Floats, out: Floats, width: int,
-    length: int, task: int,
+    g: Floats, x: Floats, mean: Floats, scale: Floats, bias: Floats, slope: Floats, shift: Floats, out: Floats,
+    mask: int, width: int, length: int, task: int,
 ) -> None:  # fmt: skip
-    stop = min((task + 1) * length, x.size)
+    """u·scale + (x − mean)·slope + shift, where u is g, masked by the normalised value or not at all."""
+    stop, zero = min((task + 1) * length, x.size), x.dtype.type(0)
     for a in range(task * length, stop, width):
-        for j in range(min(width, stop - a)):
-            out[a + j] = g[a + j] * scale[j] + (x[a + j] - mean[j]) * slope[j] + shift[j]
+        n = min(width, stop - a)
+        if mask == BY_VALUE:
+            for j in range(n):
+                d = x[a + j] - mean[j]
+                h = choose(d * scale[j] + bias[j] <= zero, zero, g[a + j])
+                out[a + j] = h * scale[j] + d * slope[j] + shift[j]
+        else:
+            for j in range(n):
+                out[a + j] = g[a + j] * scale[j] + (x[a + j] - mean[j]) * slope[j] + shift[j]
 
 
 # ------------------------------------------------------------ planes of one channel
@@ -101,46 +145,81 @@ def _pull_rows(
 
 @kernel
 def _plane_statistics(x: Floats, sums: Floats, s: int, planes: int, length: int, task: int) -> None:
-    lanes, centred = np.empty(LANES, x.dtype), np.empty(s, x.dtype)
     for p in range(task * length, min((task + 1) * length, planes)):
-        mean = row_sum(x, p * s, s, lanes) / x.dtype.type(s)
-        for j in range(s):
-            centred[j] = x[p * s + j] - mean
-        sums[2 * p], sums[2 * p + 1] = mean, row_dot(centred, 0, centred, 0, s, lanes)
+        total, square = x.dtype.type(0), x.dtype.type(0)
+        for j in range(p * s, (p + 1) * s):
+            total = plus(total, x[j])
+        mean = total / x.dtype.type(s)
+        for j in range(p * s, (p + 1) * s):
+            d = x[j] - mean
+            square = plus(square, d * d)
+        sums[2 * p], sums[2 * p + 1] = mean, square
 
 
 @kernel
 def _plane_products(
-    g: Floats, x: Floats, mean: Floats, sums: Floats, c: int, s: int, planes: int, length: int, task: int
-) -> None:
-    lanes, centred = np.empty(LANES, x.dtype), np.empty(s, x.dtype)
+    g: Floats, x: Floats, y: Floats, mean: Floats, scale: Floats, bias: Floats, u: Floats, sums: Floats, mask: int,
+    c: int, s: int, planes: int, length: int, task: int,
+) -> None:  # fmt: skip
+    """As `_row_products`."""
+    zero = x.dtype.type(0)
     for p in range(task * length, min((task + 1) * length, planes)):
-        m = mean[p % c]
-        for j in range(s):
-            centred[j] = x[p * s + j] - m
-        sums[2 * p], sums[2 * p + 1] = row_sum(g, p * s, s, lanes), row_dot(g, p * s, centred, 0, s, lanes)
+        m, f, t = mean[p % c], scale[p % c], bias[p % c]
+        first, second = zero, zero
+        if mask == BY_VALUE:
+            for j in range(p * s, (p + 1) * s):
+                d = x[j] - m
+                h = choose(d * f + t <= zero, zero, g[j])
+                first, second = plus(first, h), plus(second, h * d)
+        elif mask == BY_RESULT:
+            for j in range(p * s, (p + 1) * s):
+                h = choose(y[j] <= zero, zero, g[j])
+                u[j] = h
+                first, second = plus(first, h), plus(second, h * (x[j] - m))
+        else:
+            for j in range(p * s, (p + 1) * s):
+                first, second = plus(first, g[j]), plus(second, g[j] * (x[j] - m))
+        sums[2 * p], sums[2 * p + 1] = first, second
 
 
 @kernel
 def _scale_planes(
-    x: Floats, mean: Floats, scale: Floats, shift: Floats, out: Floats, c: int, s: int, planes: int, length: int,
-    task: int,
+    x: Floats, more: Floats, mean: Floats, scale: Floats, bias: Floats, out: Floats, relu: int, c: int, s: int,
+    planes: int, length: int, task: int,
 ) -> None:  # fmt: skip
+    """As `_scale_rows`."""
+    zero = x.dtype.type(0)
     for p in range(task * length, min((task + 1) * length, planes)):
-        m, f, t = mean[p % c], scale[p % c], shift[p % c]
-        for j in range(p * s, (p + 1) * s):
-            out[j] = (x[j] - m) * f + t
+        m, f, t = mean[p % c], scale[p % c], bias[p % c]
+        if more.size:
+            for j in range(p * s, (p + 1) * s):
+                z = (x[j] - m) * f + t + more[j]
+                out[j] = choose(z <= zero, zero, z)
+        elif relu:
+            for j in range(p * s, (p + 1) * s):
+                z = (x[j] - m) * f + t
+                out[j] = choose(z <= zero, zero, z)
+        else:
+            for j in range(p * s, (p + 1) * s):
+                out[j] = (x[j] - m) * f + t
 
 
 @kernel
 def _pull_planes(
-    g: Floats, x: Floats, mean: Floats, scale: Floats, slope: Floats, shift: Floats, out: Floats, c: int, s: int,
-    planes: int, length: int, task: int,
+    g: Floats, x: Floats, mean: Floats, scale: Floats, bias: Floats, slope: Floats, shift: Floats, out: Floats,
+    mask: int, c: int, s: int, planes: int, length: int, task: int,
 ) -> None:  # fmt: skip
+    """As `_pull_rows`."""
+    zero = x.dtype.type(0)
     for p in range(task * length, min((task + 1) * length, planes)):
-        m, f, h, t = mean[p % c], scale[p % c], slope[p % c], shift[p % c]
-        for j in range(p * s, (p + 1) * s):
-            out[j] = g[j] * f + (x[j] - m) * h + t
+        m, f, b, h, t = mean[p % c], scale[p % c], bias[p % c], slope[p % c], shift[p % c]
+        if mask == BY_VALUE:
+            for j in range(p * s, (p + 1) * s):
+                d = x[j] - m
+                out[j] = choose(d * f + b <= zero, zero, g[j]) * f + d * h + t
+        else:
+            for j in range(p * s, (p + 1) * s):
+                out[j] = g[j] * f + (x[j] - m) * h + t
 
 
 # ------------------------------------------------------------ either
@@ -149,19 +228,33 @@ def _pull_planes(
 class _Cut:
     """How an array of channels lies in memory, and how it is cut into tasks."""
 
-    def __init__(self, source: Array, c: int, planar: bool) -> None:
-        self.c, self.planar, self.size = c, planar, source.size
-        if planar:
-            self.s = source.size // (source.shape[0] * c)
-            self.planes = source.shape[0] * c
+    def __init__(self, x: Array) -> None:
+        self.last = lies_channels_last(x)
+        self.c, self.planar, self.size = x.shape[1], x.ndim > 2 and not self.last, x.size
+        if self.planar:
+            self.s = x.size // (x.shape[0] * self.c)
+            self.planes = x.shape[0] * self.c
             self.length = max(1, BLOCK // self.s)
             self.tasks = -(-self.planes // self.length)
-            self.numbers: tuple[int, ...] = (c, self.s, self.planes, self.length)
+            self.numbers: tuple[int, ...] = (self.c, self.s, self.planes, self.length)
         else:
-            self.width = c * -(-WIDE // c)
+            self.width = self.c * -(-WIDE // self.c)
             self.length = max(1, BLOCK // self.width) * self.width
-            self.tasks = -(-source.size // self.length)
+            self.tasks = -(-x.size // self.length)
             self.numbers = (self.width, self.length)
+
+    def seen(self, a: Array) -> Array:
+        """An array of the same shape in that order of memory."""
+        return channels_last(a) if self.last else ready(a)
+
+    def empty(self, x: Array) -> tuple[Array, Array]:
+        """An array like x, as the user sees it and in the order of memory."""
+        if not self.last:
+            out = empty(x.shape, x.dtype)
+            return out, out
+        n, c, h, w = x.shape
+        out = empty_images(n, c, h, w, x.dtype)
+        return out, out.transpose(0, 2, 3, 1)
 
     def wide(self, *vectors: Array) -> list[Array]:
         """One value per channel, repeated for the rows that are taken at a time."""
@@ -188,20 +281,26 @@ class _Cut:
         return sizes
 
 
-def _seen(x: Array) -> tuple[Array, Array, Array, _Cut]:
-    """The array in the order of memory, an empty one like it in that order and as the user sees it, and the cut."""
-    if lies_channels_last(x):
-        n, c, h, w = x.shape
-        out = empty_images(n, c, h, w, x.dtype)
-        return x.transpose(0, 2, 3, 1), out.transpose(0, 2, 3, 1), out, _Cut(x, c, planar=False)
-    out = empty(x.shape, x.dtype)
-    return ready(x), out, out, _Cut(x, x.shape[1], planar=x.ndim > 2)
-
-
 def batch_norm(x: Array, weight: Array, bias: Array, *, eps: float) -> tuple[Array, Array, Array]:
     """x: (n, c, …), weight, bias: (c,) -> (n, c, …), mean: (c,), variance: (c,)."""
-    source, target, out, cut = _seen(x)
-    parts = cut.parts(x.dtype)
+    return _forward(x, np.empty(0, x.dtype), weight, bias, eps, relu=False)
+
+
+def batch_norm_relu(x: Array, weight: Array, bias: Array, *, eps: float) -> tuple[Array, Array, Array]:
+    """max(`batch_norm`, 0), mean, variance."""
+    return _forward(x, np.empty(0, x.dtype), weight, bias, eps, relu=True)
+
+
+def batch_norm_add_relu(
+    x: Array, more: Array, weight: Array, bias: Array, *, eps: float
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    """max(`batch_norm` + more, 0), mean, variance."""
+    return _forward(x, more, weight, bias, eps, relu=True)
+
+
+def _forward(x: Array, more: Array, weight: Array, bias: Array, eps: float, relu: bool) -> tuple[Array, Array, Array]:
+    cut = _Cut(x)
+    source, (out, target), parts = cut.seen(x), cut.empty(x), cut.parts(x.dtype)
     if cut.planar:
         _plane_statistics(cut.tasks, source, parts, *cut.numbers[1:])
     else:
@@ -210,32 +309,65 @@ def batch_norm(x: Array, weight: Array, bias: Array, *, eps: float) -> tuple[Arr
     counts = cut.counts()
     n = x.size // cut.c
     mean = (means * counts).sum(axis=0) / n
-    var = (squares + counts * (means - mean) ** 2).sum(axis=0) / n
-    scale = (weight / np.sqrt(var + eps)).astype(x.dtype)
-    mean, var = mean.astype(x.dtype), var.astype(x.dtype)
+    var = ((squares + counts * (means - mean) ** 2).sum(axis=0) / n).astype(x.dtype)
+    mean = mean.astype(x.dtype)
+    vectors = cut.wide(mean, _scale(weight, var, eps)[0].astype(x.dtype), bias)
     run = _scale_planes if cut.planar else _scale_rows
-    run(cut.tasks, source, *cut.wide(mean, scale, bias), target, *cut.numbers)
+    run(cut.tasks, source, cut.seen(more) if more.size else more, *vectors, target, relu, *cut.numbers)
     return out, mean, var
+
+
+def _scale(weight: Array, var: Array, eps: float) -> tuple[Array, Array]:
+    """weight/√(var + ε), the same bits forward and backward, and 1/√(var + ε)."""
+    r = 1.0 / np.sqrt(var.astype(np.float64) + eps)
+    return r * weight, r
 
 
 def batch_norm_grad(
     gy: Array, gmean: Array, gvar: Array, x: Array, weight: Array, mean: Array, var: Array, *, eps: float
 ) -> tuple[Array, Array, Array]:
     """gy, x: (n, c, …), the others: (c,) -> cotangents of x, weight and bias."""
-    source, target, out, cut = _seen(x)
-    g = ready(gy) if cut.planar or x.ndim != 4 else channels_last(gy)
-    parts = cut.parts(x.dtype)
+    dx, dweight, dbias, _ = _backward(gy, gmean, gvar, x, weight, mean, mean, var, eps, PLAIN)
+    return dx, dweight, dbias
+
+
+def batch_norm_relu_grad(
+    gy: Array, gmean: Array, gvar: Array, x: Array, weight: Array, bias: Array, mean: Array, var: Array, *, eps: float
+) -> tuple[Array, Array, Array]:
+    """gy, x: (n, c, …), the others: (c,) -> cotangents of x, weight and bias."""
+    dx, dweight, dbias, _ = _backward(gy, gmean, gvar, x, weight, bias, mean, var, eps, BY_VALUE)
+    return dx, dweight, dbias
+
+
+def batch_norm_add_relu_grad(
+    gy: Array, gmean: Array, gvar: Array, y: Array, x: Array, weight: Array, mean: Array, var: Array, *, eps: float
+) -> tuple[Array, Array, Array, Array]:
+    """gy, y, x: (n, c, …), the others: (c,) -> cotangents of x, what was added, weight and bias."""
+    dx, dweight, dbias, u = _backward(gy, gmean, gvar, x, weight, mean, mean, var, eps, BY_RESULT, y)
+    return dx, u, dweight, dbias
+
+
+def _backward(
+    gy: Array, gmean: Array, gvar: Array, x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float,
+    mask: int, y: Array = None,
+) -> tuple[Array, Array, Array, Array]:  # fmt: skip
+    """Cotangents of x, weight and bias, and the masked gy where y masks it."""
+    cut = _Cut(x)
+    source, g, (out, target), parts = cut.seen(x), cut.seen(gy), cut.empty(x), cut.parts(x.dtype)
+    scale, r = _scale(weight, var, eps)
+    vectors = cut.wide(mean, scale.astype(x.dtype), bias)
+    masked, u = cut.empty(x) if mask == BY_RESULT else (gy, g)
+    y = g if y is None else cut.seen(y)
     if cut.planar:
-        _plane_products(cut.tasks, g, source, *cut.wide(mean), parts, *cut.numbers)
+        _plane_products(cut.tasks, g, source, y, *vectors, u, parts, mask, *cut.numbers)
     else:
-        _row_products(cut.tasks, g, source, *cut.wide(mean), parts, cut.c, *cut.numbers)
+        _row_products(cut.tasks, g, source, y, *vectors, u, parts, mask, cut.c, *cut.numbers)
     sums, products = (part.sum(axis=0) for part in cut.joined(parts))
     n = x.size // cut.c
-    r = 1.0 / np.sqrt(var.astype(np.float64) + eps)
-    dweight, scale = products * r, r * weight
+    dweight = products * r
     slope = (2.0 * gvar - r * scale * dweight) / n
     shift = (gmean - scale * sums) / n
-    vectors = cut.wide(mean, *(v.astype(x.dtype) for v in (scale, slope, shift)))
+    vectors += cut.wide(*(v.astype(x.dtype) for v in (slope, shift)))
     run = _pull_planes if cut.planar else _pull_rows
-    run(cut.tasks, g, source, *vectors, target, *cut.numbers)
-    return out, dweight.astype(x.dtype), sums.astype(x.dtype)
+    run(cut.tasks, u, source, *vectors, target, mask, *cut.numbers)
+    return out, dweight.astype(x.dtype), sums.astype(x.dtype), masked

@@ -270,3 +270,15 @@ def batch_norm_grad(gy: Array, gmean: Array, gvar: Array, x: Array, *channels: A
     if not floats(gy, gmean, gvar, x, *channels) or x.ndim < 2 or gy.shape != x.shape:
         return False
     return all(a.shape == x.shape[1:2] for a in (gmean, gvar, *channels))
+
+
+def batch_norm_add_relu(x: Array, more: Array, weight: Array, bias: Array, *, eps: float) -> bool:
+    """As `batch_norm`, with an array of the same shape to add."""
+    return one_shape(x, more) and batch_norm(x, weight, bias, eps=eps)
+
+
+def batch_norm_add_relu_grad(
+    gy: Array, gmean: Array, gvar: Array, y: Array, x: Array, *channels: Array, eps: float
+) -> bool:
+    """As `batch_norm_grad`, with a result of the shape of x."""
+    return one_shape(y, x) and batch_norm_grad(gy, gmean, gvar, x, *channels, eps=eps)

@@ -83,8 +83,8 @@ class ResNetBlock(nn.Module):
         self.conv2, self.bn2 = nn.Conv2d(c, c, 3, padding=1, bias=False), nn.BatchNorm2d(c)
 
     def forward(self, x: pb.Tensor) -> pb.Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(x + self.bn2(self.conv2(y)))
+        y = self.bn1.relu(self.conv1(x))
+        return self.bn2.relu(self.conv2(y), residual=x)
 
 
 def prime(variant: str) -> None:

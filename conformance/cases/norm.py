@@ -1,4 +1,4 @@
-"""Rows of `autograd/ops/norm.py`. A large ε is among them, which tells √(σ² + ε) from √σ² + ε."""
+"""Rows of `autograd/ops/norm.py` and `norm_relu.py`. A large ε is among them, which tells √(σ² + ε) from √σ² + ε."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...autograd import ops
-from ..case import OpCase, positive, real
+from ..case import OpCase, nonzero, positive, real
 
 Array = Any
 
@@ -59,7 +59,12 @@ def _layer_rows() -> list[OpCase]:
 
 def _batch_rows() -> list[OpCase]:
     rows = []
-    shapes = {"features": ((5, 3), 1e-5), "images": ((2, 3, 2, 3), 1e-5), "wide-eps": ((3, 2, 4), 0.7)}
+    shapes = {
+        "features": ((5, 3), 1e-5),
+        "images": ((2, 3, 2, 3), 1e-5),
+        "one-image": ((1, 7, 3, 3), 1e-5),
+        "wide-eps": ((3, 2, 4), 0.7),
+    }
     for label, (shape, eps) in shapes.items():
         over = tuple(i for i in range(len(shape)) if i != 1)
         c = shape[1]
@@ -80,14 +85,44 @@ def _batch_rows() -> list[OpCase]:
             dx = r * (h - h.mean(over, keepdims=True) - xhat * (h * xhat).mean(over, keepdims=True))
             return dx + (gm + 2 * gv * centred) / n, (g * xhat).sum(over), g.sum(over)
 
-        vector = real(c)
+        def forward_relu(x: Array, w: Array, b: Array, forward: Any = forward) -> Any:
+            y, mean, var = forward(x, w, b)
+            return np.maximum(y, 0), mean, var
+
+        def forward_add(x: Array, more: Array, w: Array, b: Array, forward: Any = forward) -> Any:
+            y, mean, var = forward(x, w, b)
+            return np.maximum(y + more, 0), mean, var
+
+        def backward_relu(
+            g: Array, gm: Array, gv: Array, x: Array, w: Array, b: Array, mean: Array, var: Array,
+            backward: Any = backward, column: Any = column, eps: float = eps,
+        ) -> Any:  # fmt: skip
+            y = (x - mean.reshape(column)) * (w / np.sqrt(var + eps)).reshape(column) + b.reshape(column)
+            return backward(g * (y > 0), gm, gv, x, w, mean, var)
+
+        def backward_add(
+            g: Array, gm: Array, gv: Array, y: Array, x: Array, w: Array, mean: Array, var: Array,
+            backward: Any = backward,
+        ) -> Any:  # fmt: skip
+            dx, dw, db = backward(g * (y > 0), gm, gv, x, w, mean, var)
+            return dx, g * (y > 0), dw, db
+
+        vector, image = real(c), real(*shape)
+        cotangents = [image, vector, vector]
+        statistics = [vector, positive(c)]
         rows += [
-            OpCase(ops.batch_norm, [real(*shape), vector, vector], forward, params={"eps": eps}, label=label),
-            OpCase(
-                ops.batch_norm_grad,
-                [real(*shape), vector, vector, real(*shape), vector, vector, positive(c)],
-                backward, params={"eps": eps}, label=label,
-            ),
+            OpCase(op, inputs, reference, params={"eps": eps}, label=label)
+            for op, inputs, reference in (
+                (ops.batch_norm, [image, vector, vector], forward),
+                (ops.batch_norm_grad, [*cotangents, image, vector, *statistics], backward),
+                (ops.batch_norm_relu, [image, vector, vector], forward_relu),
+                (ops.batch_norm_relu_grad, [*cotangents, image, vector, vector, *statistics], backward_relu),
+                (ops.batch_norm_add_relu, [image, image, vector, vector], forward_add),
+                (
+                    ops.batch_norm_add_relu_grad, [*cotangents, nonzero(*shape), image, vector, *statistics],
+                    backward_add,
+                ),
+            )
         ]  # fmt: skip
     return rows
 

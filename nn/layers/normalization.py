@@ -11,6 +11,7 @@ from ...autograd.tensor import Tensor
 from .. import functional as F
 from .. import init
 from ..arguments import whole
+from ..hooks import observed
 from ..module import Module
 from ..parameters import buffer, parameter
 
@@ -69,6 +70,23 @@ class _RunningNorm(Module):
 class _BatchNorm(_RunningNorm):
     def forward(self, input: Tensor) -> Tensor:
         """The input's shape."""
+        return self._apply(F.batch_norm, input)
+
+    def relu(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
+        """What residual blocks are made of: the layer, a sum and a ReLU, by `nn.functional.batch_norm_relu`.
+
+        >>> import pullback as pb
+        >>> from pullback import nn
+        >>> norm, x = nn.BatchNorm1d(2), pb.tensor([[1.0, 4.0], [3.0, 2.0]])
+        >>> norm.relu(x, residual=x).round().tolist()
+        [[0.0, 5.0], [4.0, 1.0]]
+        """
+        if observed(self):
+            y = self(input)
+            return ops.relu(y if residual is None else y + residual)
+        return self._apply(F.batch_norm_relu, input, residual)
+
+    def _apply(self, op: Any, input: Tensor, *residual: Tensor | None) -> Tensor:
         if input.ndim not in self.ranks or input.shape[1] != self.num_features:
             raise self._mismatch(input)
         momentum = self.momentum
@@ -76,10 +94,11 @@ class _BatchNorm(_RunningNorm):
             self.num_batches_tracked.assign(self.num_batches_tracked + 1)
             if momentum is None:  # the mean over all batches so far
                 momentum = 1.0 / self.num_batches_tracked.item()
-        return F.batch_norm(
+        y: Tensor = op(
             input, self.running_mean, self.running_var, self.weight, self.bias,
-            self.training or not self.track_running_stats, 0.0 if momentum is None else momentum, self.eps,
+            self.training or not self.track_running_stats, 0.0 if momentum is None else momentum, self.eps, *residual,
         )  # fmt: skip
+        return y
 
 
 class BatchNorm1d(_BatchNorm):

@@ -155,6 +155,7 @@ ADAPTED: dict[str, Entry | Absent] = {
     ),
     **{name: Absent("PyTorch has no samples; compared with it in the tests") for name in ("fold", *LP_POOLS)},
     "dropout1d": Absent(RANDOM),
+    "batch_norm_relu": Absent("PyTorch has no such function; compared with its parts in the tests"),
     "info_nce": Absent("PyTorch has no such loss"),
     "nt_xent": Absent("PyTorch has no such loss"),
 }  # fmt: skip
