@@ -6,6 +6,7 @@ that only looks kernels up; with it they see Tensors and everything they do is r
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -79,18 +80,29 @@ class _Run:
         """
         cotangents, heap, targets, needed = self.cotangents, self.heap, self.targets, self.needed
         found: dict[Node, Any] = {}
-        short = needed is None and not self.tensors and not state.anomaly
+        short = needed is None and not (self.tensors or self.over or state.anomaly)
         drop = not self.retain
-        while heap:
-            node = heappop(heap)[1]
+        latest = assignments.latest
+        backend: Backend | None = None
+        add: Any = None  # the sum of two arrays of that backend
+        only: Any = None  # the one node to visit, as in a chain, while the heap is empty
+        while heap or only is not None:
+            if only is None:
+                node = heappop(heap)[1]
+            else:
+                node, only = only, None
             g = cotangents.pop(node)
             if node.hooks is not None:
                 g = self.hooked(node, g)
+                latest = assignments.latest  # a hook may assign to parameters
             if targets is not None and node in targets:
                 found[node] = g
             plan: Any = node.plan
-            if not (short and plan.plain and node.backend is self.backend and node.seq > assignments.latest):
+            if not (short and plan.plain and node.backend is backend and node.seq > latest):
                 self.step(node, plan, g)
+                if short and backend is not self.backend:
+                    backend = self.backend
+                    add = self.adder(backend)
                 continue
             saved = node.saved
             if saved.__class__ is not tuple:
@@ -100,15 +112,22 @@ class _Run:
                 if c is None:
                     continue
                 parent: Any = parents[i]
-                if c.shape != parent.shape:
+                if (node.shape if c is g else c.shape) != parent.shape:
                     c = _sum_to(node, c, parent.shape)
-                previous = cotangents.get(parent)
-                if previous is not None:
-                    cotangents[parent] = self.plus(parent, previous, c)
-                else:
-                    cotangents[parent] = c
-                    if parent.plan is not None:
-                        heappush(heap, (-parent.seq, parent))
+                if parent in cotangents:
+                    previous = cotangents[parent]
+                    cotangents[parent] = add(previous, c) if parent.backend is backend else previous + c
+                    continue
+                cotangents[parent] = c
+                if parent.plan is None:
+                    continue
+                if only is None and not heap:
+                    only = parent
+                    continue
+                if only is not None:
+                    heappush(heap, (-only.seq, only))
+                    only = None
+                heappush(heap, (-parent.seq, parent))
             if drop:
                 node.saved = None
         for leaf, g in cotangents.items():
@@ -186,9 +205,13 @@ class _Run:
                 heappush(self.heap, (-node.seq, node))
 
     def plus(self, node: Node, x: Any, y: Any) -> Any:
-        """The sum of two cotangents of a node: arrays by its backend's own addition, which may be threaded."""
-        kernel = None if self.tensors or self.over else node.backend.kernels.get("add")
-        return x + y if kernel is None or kernel.guard is not None else kernel.fn(x, y)
+        """The sum of two cotangents of a node."""
+        return x + y if self.tensors or self.over else self.adder(node.backend)(x, y)
+
+    def adder(self, backend: Any) -> Any:
+        """The sum of two arrays by the backend's own addition, which may be threaded."""
+        kernel = backend.kernels.get("add")
+        return operator.add if kernel is None or kernel.guard is not None else kernel.fn
 
     def add_output(self, node: Output, g: Any) -> None:
         """Hand one output's cotangent to its op, whose cotangent is a list with an entry per output."""

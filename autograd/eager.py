@@ -83,7 +83,7 @@ def eager(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any
                     node.plan = plan
                     node.params = params
                     node.parents = parents
-                    node.saved = plan.save(values, value, backend.dtype_name)
+                    node.saved = plan.save(values, value, backend.dtype_name) if plan.kinds else ()
                     node.shape = value.shape
                     node.backend = backend
                     node.seq = clock()

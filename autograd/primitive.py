@@ -178,6 +178,9 @@ def _unique(name: str) -> str:
     return name if _names[name] == 1 else f"{name}#{_names[name]}"
 
 
+_IDENTITY = (lambda g: g).__code__.co_code
+
+
 def rule_parameters(rule: Callable[..., Any]) -> tuple[str, ...]:
     """The names of a rule's parameters, read off its code object (cheaper than `inspect.signature`)."""
     code = rule.__code__
@@ -226,6 +229,9 @@ def _make_plan(prim: Primitive, mask: int) -> Plan | None:
                 value = residual(parameter)
             keyword = len(arguments) >= rule.__code__.co_argcount
             arguments.append(f"{parameter}={value}" if keyword else value)
+        if i >= 0 and rule.__code__.co_code == _IDENTITY and arguments == ["g"]:
+            calls.append("g")
+            continue
         calls.append(f"{f'rule{i}' if i >= 0 else 'joint'}({', '.join(arguments)})")
     takes = "g, s, p" if prim.joint is None else "g, s, p, need"
     pulls = tuple((i, eval(f"lambda {takes}: {call}", scope)) for i, call in zip(wanted, calls, strict=True))
