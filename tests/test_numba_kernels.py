@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -306,3 +308,23 @@ def test_results_are_the_same_bits_for_any_number_of_threads(rng):
         threads.set_num_threads(before)
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_copies_into_row_major_order(dtype: str) -> None:
+    """Views of every kind: permuted, sliced, reversed, broadcast, of one axis only, empty; small and of several tasks."""
+    from pullback.backends.numba.copies import contiguous
+
+    a = np.random.default_rng(0).standard_normal((3, 17, 9, 33)).astype(dtype)
+    views = [a.transpose(p) for p in itertools.permutations(range(4))]
+    views += [v[::-1, 1:, :, ::2] for v in views] + [a[1:, :, 2:5], a[:, 0, 0, 0], a[:0].T, a.T[..., None, :]]
+    views += [
+        np.broadcast_to(a[0, 0, 0], (40, 33)),
+        np.tile(a[0, 0], (40, 20)).T,
+        a.reshape(-1)[1:].reshape(-1, 2).T[:1],
+    ]
+    for view in views:
+        copy = contiguous(view)
+        assert copy.flags.c_contiguous
+        assert not np.shares_memory(copy, a)
+        np.testing.assert_array_equal(copy, view)

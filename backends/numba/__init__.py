@@ -111,6 +111,7 @@ class NumbaBackend(NumpyBackend):
             self.kernels[op] = Kernel(_Deferred(module, op), guard)
         for op, by_size in _SIZED.items():
             self.kernels[op] = Kernel(by_size(self._inherited[op].fn, _Deferred("pointwise", op)))
+        self.kernels["reshape"] = Kernel(sizes.reshape(_Deferred("copies", "reshape")))
 
     def _choose(self, op: str, generic: Callable[..., Any]) -> Callable[..., Any]:
         """What a guard declines goes to NumPy's own kernel where there is one."""

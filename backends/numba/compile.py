@@ -450,7 +450,10 @@ def _replay_driver() -> Any:
 def prepare_loops() -> bool:
     """Compile the loops that run tasks, or load them; returns whether they came from the cache."""
     _prepare()
-    return all(made.stats.cache_hits for made in _loops.compiled)
+    made = list(_loops.compiled)
+    if _loops.pool is not None:
+        made.append(_loops.pool.replay_loop())
+    return all(loop.stats.cache_hits for loop in made)
 
 
 def describe() -> str:

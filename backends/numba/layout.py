@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .compile import Floats, kernel
+from .copies import contiguous
 from .memory import empty
 
 Array = Any
@@ -15,7 +16,7 @@ Array = Any
 def ready(x: Array) -> Array:
     """The array as kernels take it: row-major and aligned; a copy if it is not."""
     flags = x.flags
-    return x if flags.c_contiguous and flags.aligned else np.array(x, order="C")
+    return x if flags.c_contiguous and flags.aligned else contiguous(x)
 
 
 def channels_last(x: Array, padding: tuple[int, int] = (0, 0)) -> Array:

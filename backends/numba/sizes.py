@@ -13,6 +13,7 @@ import numpy as np
 Array = Any
 
 LARGE = 1 << 16  # elements
+COPIED = 256  # elements that NumPy copies sooner than a kernel starts
 
 _ndarray = np.ndarray
 
@@ -31,5 +32,14 @@ def binary(small: Callable[..., Any], large: Callable[..., Any]) -> Callable[...
 
     def op(x: Array, y: Array) -> Array:
         return small(x, y) if type(x) is not _ndarray or x.size < LARGE else large(x, y)
+
+    return op
+
+
+def reshape(large: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy's function where nothing needs to be copied, or little."""
+
+    def op(x: Array, *, shape: tuple[int, ...]) -> Array:
+        return x.reshape(shape) if x.flags.c_contiguous or x.size < COPIED else large(x, shape=shape)
 
     return op

@@ -219,7 +219,8 @@ class Pool:
         self._memory, self._process = memory, os.getpid()
         self._state = -(-memory.ctypes.data // 128) * 128
         self._loop, self._work = compiled_loop, compiled_work
-        self._compile_replay, self._replay = compile_replay, None
+        self._compile_replay = compile_replay
+        self._replay: Any = None
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         library = ctypes.CDLL(None)
@@ -244,12 +245,15 @@ class Pool:
         """Call the C function at that address for every task, on this thread and at most `helpers` of the pool."""
         self._loop(address, block, tasks, self._state, helpers, self._syscall, self._number)
 
+    def replay_loop(self) -> Any:
+        """`replay`, compiled when it is first wanted."""
+        if self._replay is None:
+            self._replay = self._compile_replay()
+        return self._replay
+
     def replay(self, table: Any, start: int, stop: int, helpers: int) -> int:
         """Run the jobs in these rows of a table; see the function of this name."""
-        loop: Any = self._replay
-        if loop is None:
-            loop = self._replay = self._compile_replay()
-        row: int = loop(table, start, stop, self._state, helpers, self._syscall, self._number)
+        row: int = self.replay_loop()(table, start, stop, self._state, helpers, self._syscall, self._number)
         return row
 
     def stop(self) -> None:
