@@ -312,7 +312,7 @@ def test_results_are_the_same_bits_for_any_number_of_threads(rng):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 def test_copies_into_row_major_order(dtype: str) -> None:
-    """Views of every kind: permuted, sliced, reversed, broadcast, of one axis only, empty; small and of several tasks."""
+    """Views of every kind: permuted, sliced, reversed, broadcast, of one axis, empty; small and of several tasks."""
     from pullback.backends.numba.copies import contiguous
 
     a = np.random.default_rng(0).standard_normal((3, 17, 9, 33)).astype(dtype)
