@@ -9,8 +9,12 @@ import numpy as np
 from .compile import Floats, kernel
 from .copies import contiguous
 from .memory import empty
+from .tile import VECTOR_BYTES
+from .vectors import transpose_vectors
 
 Array = Any
+MANY = 8  # images, enough tasks by themselves
+NARROW = 32  # pixels; rows of fewer leave much to single elements
 
 
 def ready(x: Array) -> Array:
@@ -26,13 +30,13 @@ def channels_last(x: Array, padding: tuple[int, int] = (0, 0)) -> Array:
     last = x.transpose(0, 2, 3, 1)
     flags = last.flags
     packed = flags.c_contiguous and flags.aligned
-    if packed and not (ph or pw):
+    padded = ph or pw
+    if packed and not padded:
         return last
-    if packed:
-        source, steps = last, (h * w * c, w * c, c, 1)
-    else:
-        source, steps = ready(x), (c * h * w, w, 1, h * w)
     out = empty((n, h + 2 * ph, w + 2 * pw, c), x.dtype)
+    if not (packed or padded) and (n >= MANY or (n > 1 and w < NARROW)):
+        h, w = 1, h * w  # an image's pixels as one row
+    source, steps = (last, (h * w * c, w * c, 1)) if packed else (ready(x), (c * h * w, w, h * w))
     if out.size:
         _pad_row(n * (h + 2 * ph), source, out, h, w, c, ph, pw, *steps)
     return out
@@ -47,9 +51,12 @@ def dense_images(x: Array) -> tuple[Array, bool]:
 
 @kernel
 def _pad_row(
-    x: Floats, out: Floats, h: int, w: int, c: int, ph: int, pw: int, sn: int, sh: int, sw: int, sc: int, row: int
+    x: Floats, out: Floats, h: int, w: int, c: int, ph: int, pw: int, sn: int, sh: int, sc: int, row: int
 ) -> None:
-    """One row of pixels of the padded image; x's elements lie sn, sh, sw, sc apart."""
+    """One row of pixels of the padded image. x's images, rows and channels lie sn, sh, sc apart.
+
+    Where channels do not lie next to each other, pixels do. Squares of one vector's side are transposed in registers.
+    """
     height, width = h + 2 * ph, (w + 2 * pw) * c
     image, y = row // height, row % height - ph
     start = row * width
@@ -62,10 +69,18 @@ def _pad_row(
     if sc == 1:
         for j in range(w * c):
             out[target + j] = x[source + j]
-    else:
-        for k in range(c):
-            for j in range(w):
-                out[target + j * c + k] = x[source + j * sw + k * sc]
+        return
+    size, side = x.itemsize, VECTOR_BYTES // x.itemsize
+    pixels, channels = w // side * side, c // side * side
+    for k in range(0, channels, side):
+        for j in range(0, pixels, side):
+            transpose_vectors(
+                x, x.ctypes.data + (source + k * sc + j) * size, sc * size,
+                out.ctypes.data + (target + j * c + k) * size, c * size,
+            )  # fmt: skip
+    for k in range(c):
+        for j in range(pixels if k < channels else 0, w):
+            out[target + j * c + k] = x[source + j + k * sc]
 
 
 def in_memory_order(x: Array) -> Array | None:
