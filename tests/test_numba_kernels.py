@@ -24,6 +24,7 @@ from pullback.autograd.ops.norm_relu import (
 from pullback.backends import get_backend, threads
 from pullback.backends.numba import attention as attention_kernels
 from pullback.backends.numba import sizes
+from pullback.backends.numba.layout import channels_last
 
 numba_backend, numpy_backend = get_backend("numba"), get_backend("numpy")
 DTYPES = ["float32", "float64"]
@@ -169,6 +170,7 @@ def test_large_arrays_with_numbers_rows_and_other_dtypes(rng):
             2.5,
             3,
             row,
+            np.broadcast_to(np.float32(2.5), x.shape),
             column,
             x[None],
             np.float32(2),
@@ -185,6 +187,19 @@ def test_large_arrays_with_numbers_rows_and_other_dtypes(rng):
     whole = np.arange(90000)
     np.testing.assert_array_equal(numba_backend.kernel("add", ops.add.forward)(whole, 1), whole + 1)
     np.testing.assert_allclose(numba_backend.kernel("exp", unary.exp.forward)(whole / 1e5), np.exp(whole / 1e5))
+
+
+IMAGES = [(1, 1, 1, 1), (2, 3, 5, 7), (2, 64, 32, 32), (3, 17, 16, 33), (9, 16, 7, 7), (1, 40, 7, 7), (2, 33, 40, 35)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", IMAGES, ids=str)
+def test_images_change_to_channels_last(shape, dtype, rng):
+    x = rng.standard_normal(shape).astype(dtype)
+    for a in (*layouts(x), x[:, :, ::-1]):
+        for up, left in ((0, 0), (1, 2)):
+            want = np.pad(a, ((0, 0), (0, 0), (up, up), (left, left))).transpose(0, 2, 3, 1)
+            np.testing.assert_array_equal(channels_last(a, (up, left)), want)
 
 
 # ------------------------------------------------------------ normalisation

@@ -113,7 +113,7 @@ def _power_dx(g: Array, x: Array, y: Array) -> Array:
     if isinstance(y, int | float):
         if y == 0:
             return g * 0.0
-        return g if y == 1 else g * (y * x if y == 2 else y * x ** (y - 1))
+        return g if y == 1 else multiply(multiply(x, y) if y == 2 else y * x ** (y - 1), g)
     # At y = 0 the slope is 0, but for x near 0 the formula says 0·∞. Masking only there keeps ∂²/∂x∂y = 1/x elsewhere.
     trap = (y == 0.0) & (x * x == 0.0)
     return where(trap, 0.0, g * y * power(x, where(trap, 1.0, y - 1.0)))

@@ -329,6 +329,8 @@ def _large_pair(ufunc: Any, f: Any) -> Callable[[Array, Any], Array]:
         if type(y) is not np.ndarray or y.dtype != x.dtype:
             return ufunc(x, y)
         if y.shape == x.shape:
+            if not any(y.strides):  # one number that was broadcast: the cotangent of a sum or a mean
+                return _map(run_number, x, y.item(0))
             return _join(run, x, y)
         whole_shape = np.broadcast_shapes(x.shape, y.shape)
         if whole_shape == x.shape and in_memory_order(x) is not None:
