@@ -51,6 +51,8 @@ class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
 
         wanted = None if dtype is None else as_dtype(dtype)
         if isinstance(data, Tensor):
+            if state.capture is not None and type(data) is not Tensor:
+                state.capture.holds(data)
             chosen = data.backend if backend is None else get_backend(backend)
             value = data._value if chosen is data.backend else as_array(data.numpy(), chosen)
         else:

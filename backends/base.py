@@ -159,9 +159,12 @@ class Backend:
 
     # ------------------------------------------------ steps that are recorded and replayed
 
-    def launched(self, fn: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+    def launched(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any], constant: frozenset[int]
+    ) -> tuple[Any, Any]:
         """Run a kernel for a recorded step: its result, and its launches, or None where only `fn` can repeat it.
 
+        `constant` are the positions of arguments that have the same values at every replay.
         Launches read their arguments and write their results at the same places in memory whenever they are run.
         """
         return fn(*args, **params), None

@@ -305,6 +305,14 @@ def test_changed_options_and_frozen_parameters_are_noticed() -> None:
     np.testing.assert_array_equal(model.bias.numpy(), before)
 
 
+def test_another_tensor_around_a_parameter_is_the_parameter() -> None:
+    p = pb.Parameter(np.ones(3, np.float32))
+    f = pb.compile(lambda x: x * pb.Tensor(p))
+    for i in (1.0, 1.0, 1.0, 2.0, 3.0):
+        p.assign(np.full(3, i, np.float32))
+        assert f(pb.ones(3)).tolist() == [i] * 3
+
+
 def test_it_gives_up_with_a_warning_where_nothing_can_be_replayed() -> None:
     p = pb.Parameter(np.ones(3, np.float32))
     f = pb.compile(lambda x: x * p)

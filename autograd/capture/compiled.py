@@ -237,6 +237,7 @@ def _owned(whole: Any, recorder: Recorder) -> Any:
         source = a._value if isinstance(a, Tensor) else backend.asarray(a)
         value = backend.xp.asarray(source, copy=True)
         recorder.inputs.append(recorder.number(value))
+        recorder.varying.add(recorder.number(value))
         return Tensor._wrap(value, backend)
 
     return tree.mapped(own, whole)

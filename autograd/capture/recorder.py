@@ -81,8 +81,12 @@ class Discovery:
         """The interpreter: eager, with an eye on parameters and buffers."""
         for a in args:
             if type(a) is not Tensor and isinstance(a, Tensor):
-                self.tensors[id(a)] = a
+                self.holds(a)
         return eager(prim, args, params)
+
+    def holds(self, x: Tensor) -> None:
+        """A parameter or buffer takes part."""
+        self.tensors[id(x)] = x
 
     def module_called(self, module: Any) -> None:
         """A layer runs: what it does may depend on its mode."""
@@ -144,7 +148,7 @@ class Recorder(Discovery):
 
     Attributes
     ----------
-    inputs : numbers of the arrays that the arguments are copied into.
+    inputs : numbers of the arrays that the arguments are copied into. varying : of all that are not constants.
     refreshed : (step index, number, read): before that step, the array is filled with `read()`.
     cells : what holds an array from call to call. options : (read, value) that must not have changed.
     checks : (step index, run, numbers): before that step, `run` tests a condition on these arrays.
@@ -162,6 +166,7 @@ class Recorder(Discovery):
         self.numbers: dict[int, int] = {}
         self.steps: list[Step] = []
         self.inputs: list[int] = []
+        self.varying: set[int] = set()
         self.refreshed: list[tuple[int, int, Callable[[], Any]]] = []
         self.cells: list[Cell] = []
         self.options: list[tuple[Callable[[], Any], Any]] = []
@@ -196,20 +201,24 @@ class Recorder(Discovery):
         if id(x) not in self.held:
             self.tensors[id(x)] = x
             self.held[id(x)] = x._value
-            self.number(x._value)
+            self.varying.add(self.number(x._value))
 
     def fresh(self, read: Callable[[], Any], backend: Any) -> Any:
         """A tensor that is filled anew at every replay."""
         if state.levels:
             raise CaptureError("random numbers under vmap cannot be drawn inside a compiled function")
         value = self.backend.asarray(np.array(read()))
+        self.varying.add(self.number(value))
         self.refreshed.append((len(self.steps), self.number(value), read))
         return Tensor._wrap(value, self.backend)
 
     def gradient_read(self, x: Tensor) -> None:
         """`x.grad` is looked at: if for the first time, its value at the start matters."""
         if id(x) not in self.first:
-            self.first[id(x)] = ("read", getattr(x, "_grad", None))
+            grad = getattr(x, "_grad", None)
+            self.first[id(x)] = ("read", grad)
+            if grad is not None:
+                self.varying.add(self.number(grad._value))
             self.gradients[id(x)] = x
 
     def gradient_written(self, x: Tensor) -> None:
@@ -229,7 +238,7 @@ class Recorder(Discovery):
     def optimised(self, cells: list[Cell], options: Callable[[], Any]) -> None:
         """An optimiser's step: the states it reads, and the options that a program takes for granted."""
         for cell in cells:
-            self.number(cell.array)
+            self.varying.add(self.number(cell.array))
         self.cells += cells
         self.options.append((options, options()))
 
@@ -247,7 +256,8 @@ class Recorder(Discovery):
         """Run a kernel and write it down."""
         kind = self.backend.array_type
         taken = tuple(Slot(self.number(a)) if type(a) is kind else a for a in args)
-        result, launches = self.backend.launched(fn, args, params)
+        constant = frozenset(i for i, a in enumerate(taken) if isinstance(a, Slot) and a.number not in self.varying)
+        result, launches = self.backend.launched(fn, args, params, constant)
         several = isinstance(result, tuple | list)
         results = list(result) if several else [result]
         scalars = any(isinstance(v, np.generic) for v in results)
@@ -263,6 +273,7 @@ class Recorder(Discovery):
                 value = results[i] = self.backend.xp.reshape(value, value.shape)
             view = view and any(type(a) is kind and self.backend.shares(value, a) for a in args)
             outs.append(self.number(value))
+        self.varying.update(outs)
         self.steps.append(Step(name, fn, taken, params, tuple(outs), several, launches, view, scalars))
         return tuple(results) if several else results[0]
 

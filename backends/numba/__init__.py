@@ -125,11 +125,13 @@ class NumbaBackend(NumpyBackend):
             generic = numpys
         return super()._choose(op, generic)
 
-    def launched(self, fn: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+    def launched(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any], constant: frozenset[int]
+    ) -> tuple[Any, Any]:
         """Run a kernel for a recorded step; see `launches`."""
         from .launches import launched
 
-        return launched(fn, args, params)
+        return launched(fn, args, params, constant)
 
     def player(self, launches: list[Any], touched: list[Any]) -> Any:
         """What runs launches; see `launches`."""

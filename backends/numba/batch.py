@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .batch_blocks import join_products, join_statistics, spread_vectors
 from .compile import Floats, jit, kernel
 from .layout import channels_last, lies_channels_last, ready
 from .mathematics import choose
@@ -236,6 +237,7 @@ class _Cut:
             self.planes = x.shape[0] * self.c
             self.length = max(1, BLOCK // self.s)
             self.tasks = -(-self.planes // self.length)
+            self.width = self.c
             self.numbers: tuple[int, ...] = (self.c, self.s, self.planes, self.length)
         else:
             self.width = self.c * -(-WIDE // self.c)
@@ -256,27 +258,20 @@ class _Cut:
         out = empty_images(n, c, h, w, x.dtype)
         return out, out.transpose(0, 2, 3, 1)
 
-    def wide(self, *vectors: Array) -> list[Array]:
-        """One value per channel, repeated for the rows that are taken at a time."""
-        return [np.ascontiguousarray(v) if self.planar else np.tile(v, self.width // self.c) for v in vectors]
+    def vectors(self, count: int, dtype: Any) -> tuple[Array, list[Array]]:
+        """Room for values per channel, repeated for the rows that are taken at a time: as one, and one by one."""
+        whole = np.empty((count, self.width), dtype)
+        return whole, list(whole)
 
     def parts(self, dtype: Any) -> Array:
         """Where the tasks put two numbers per channel: (blocks, 2, c), or (n·c, 2) for planes."""
         return np.empty((self.planes, 2) if self.planar else (self.tasks, 2, self.c), dtype)
 
-    def joined(self, parts: Array) -> tuple[Array, Array]:
-        """The two numbers of each block and channel, in double precision: (blocks, c) each."""
-        parts = parts.astype(np.float64)
-        if self.planar:
-            parts = parts.reshape(-1, self.c, 2)
-            return parts[:, :, 0], parts[:, :, 1]
-        return parts[:, 0], parts[:, 1]
-
     def counts(self) -> Array:
-        """Values of one channel in each block, as a column."""
+        """Values of one channel in each block."""
         if self.planar:
-            return np.full((self.planes // self.c, 1), float(self.s))
-        sizes = np.full((self.tasks, 1), float(self.length // self.c))
+            return np.full(self.planes // self.c, float(self.s))
+        sizes = np.full(self.tasks, float(self.length // self.c))
         sizes[-1] = (self.size - (self.tasks - 1) * self.length) // self.c
         return sizes
 
@@ -305,22 +300,13 @@ def _forward(x: Array, more: Array, weight: Array, bias: Array, eps: float, relu
         _plane_statistics(cut.tasks, source, parts, *cut.numbers[1:])
     else:
         _row_statistics(cut.tasks, source, parts, cut.c, *cut.numbers)
-    means, squares = cut.joined(parts)
-    counts = cut.counts()
-    n = x.size // cut.c
-    mean = (means * counts).sum(axis=0) / n
-    var = ((squares + counts * (means - mean) ** 2).sum(axis=0) / n).astype(x.dtype)
-    mean = mean.astype(x.dtype)
-    vectors = cut.wide(mean, _scale(weight, var, eps)[0].astype(x.dtype), bias)
+    mean, var = np.empty(cut.c, x.dtype), np.empty(cut.c, x.dtype)
+    whole, vectors = cut.vectors(3, x.dtype)
+    given = (ready(weight), ready(bias), mean, var, whole, cut.c, cut.width, cut.planar, eps)
+    join_statistics(1, parts, cut.counts(), *given)
     run = _scale_planes if cut.planar else _scale_rows
     run(cut.tasks, source, cut.seen(more) if more.size else more, *vectors, target, relu, *cut.numbers)
     return out, mean, var
-
-
-def _scale(weight: Array, var: Array, eps: float) -> tuple[Array, Array]:
-    """weight/√(var + ε), the same bits forward and backward, and 1/√(var + ε)."""
-    r = 1.0 / np.sqrt(var.astype(np.float64) + eps)
-    return r * weight, r
 
 
 def batch_norm_grad(
@@ -354,20 +340,21 @@ def _backward(
     """Cotangents of x, weight and bias, and the masked gy where y masks it."""
     cut = _Cut(x)
     source, g, (out, target), parts = cut.seen(x), cut.seen(gy), cut.empty(x), cut.parts(x.dtype)
-    scale, r = _scale(weight, var, eps)
-    vectors = cut.wide(mean, scale.astype(x.dtype), bias)
+    whole, vectors = cut.vectors(5, x.dtype)
+    weight, var = ready(weight), ready(var)
+    spread_vectors(1, weight, ready(bias), ready(mean), var, whole, cut.c, cut.width, eps)
     masked, u = cut.empty(x) if mask == BY_RESULT else (gy, g)
     y = g if y is None else cut.seen(y)
     if cut.planar:
-        _plane_products(cut.tasks, g, source, y, *vectors, u, parts, mask, *cut.numbers)
+        _plane_products(cut.tasks, g, source, y, *vectors[:3], u, parts, mask, *cut.numbers)
     else:
-        _row_products(cut.tasks, g, source, y, *vectors, u, parts, mask, cut.c, *cut.numbers)
-    sums, products = (part.sum(axis=0) for part in cut.joined(parts))
-    n = x.size // cut.c
-    dweight = products * r
-    slope = (2.0 * gvar - r * scale * dweight) / n
-    shift = (gmean - scale * sums) / n
-    vectors += cut.wide(*(v.astype(x.dtype) for v in (slope, shift)))
+        _row_products(cut.tasks, g, source, y, *vectors[:3], u, parts, mask, cut.c, *cut.numbers)
+    dweight, dbias = np.empty(cut.c, x.dtype), np.empty(cut.c, x.dtype)
+    blocks = cut.planes // cut.c if cut.planar else cut.tasks
+    join_products(
+        1, parts, ready(gmean), ready(gvar), weight, var, dweight, dbias, whole, blocks, cut.c, cut.width, cut.planar,
+        x.size // cut.c, eps,
+    )  # fmt: skip
     run = _pull_planes if cut.planar else _pull_rows
     run(cut.tasks, u, source, *vectors, target, mask, *cut.numbers)
-    return out, dweight.astype(x.dtype), sums.astype(x.dtype), masked
+    return out, dweight, dbias, masked

@@ -38,11 +38,13 @@ class Recorded:
 
 
 class _Copies:
-    """Copies of a call's arrays that lie as they do, and two sets of values for them."""
+    """Copies of a call's arrays that lie as they do, and two sets of values for them; constants stay."""
 
-    def __init__(self, args: tuple[Any, ...]) -> None:
+    def __init__(self, args: tuple[Any, ...], constant: frozenset[int]) -> None:
         self.memory: dict[int, tuple[Array, Array, Array]] = {}  # owner -> (copy, its values, other values)
-        self.args = tuple(self._copy(a) if type(a) is np.ndarray else a for a in args)
+        self.args = tuple(
+            self._copy(a) if type(a) is np.ndarray and i not in constant else a for i, a in enumerate(args)
+        )
 
     def _copy(self, a: Array) -> Array:
         owner = _owner(a)
@@ -86,9 +88,11 @@ def _others(values: Array) -> Array:
 # ------------------------------------------------------------ the trial
 
 
-def launched(fn: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Recorded | None]:
-    """The result of a call, and its launches if they alone repeat it."""
-    copies = _Copies(args)
+def launched(
+    fn: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any], constant: frozenset[int] = frozenset()
+) -> tuple[Any, Recorded | None]:
+    """The result of a call, and its launches if they alone repeat it. See `Backend.launched`."""
+    copies = _Copies(args, constant)
     with noting_launches() as notes:
         result = fn(*args, **params)
     if not notes.launches:
