@@ -1,9 +1,10 @@
 """Matrix products on the register tile, as helpers that a kernel's tasks call: one block of C = A·B each.
 
 A is read where it lies, element by element, so any two strides will do: a product with a transposed A costs nothing
-more. B is read in vectors, so a panel of it, a tile's width of columns and `DEPTH` steps, is copied to where it stays
-in the first-level cache, transposed in registers if it lies the other way; a task's panels are no other task's, so
-nothing is packed twice. What C begins with, a bias say, costs nothing: it is what the tile's registers begin with.
+more, unless its steps lie so that they drive each other out of the cache; then it is copied. B is read in vectors, so a
+panel of it, a tile's width of columns and `DEPTH` steps, is copied to where it stays in the first-level cache,
+transposed in registers if it lies the other way; a task's panels are no other task's, so nothing is packed twice. What
+C begins with, a bias say, costs nothing: it is what the tile's registers begin with.
 After Goto & van de Geijn (see `tile.py`).
 """
 
@@ -15,12 +16,13 @@ import numpy as np
 
 from .compile import array_at, jit
 from .tile import TALL_ROWS, VECTOR_BYTES, VECTORS, narrow_strided_tile, strided_tile
-from .vectors import copy_vectors, transpose_vectors
+from .vectors import copy_heights, copy_widths, transpose_vectors
 
 Array = Any
 
 ROWS = TALL_ROWS
 DEPTH = 192  # steps of one pass over C: a panel of them leaves the cache room for the rows of A
+ALIAS = 2048  # bytes between steps of A at which all of them share a few places of the first-level cache
 WIDTH_BYTES = VECTORS * VECTOR_BYTES  # of a panel's row
 
 
@@ -36,7 +38,7 @@ def pack(like: Array, b: int, by_step: int, by_column: int, depth: int, columns:
     size = like.itemsize
     width, lanes = WIDTH_BYTES // size, VECTOR_BYTES // size
     if columns == width and by_column == size:
-        copy_vectors(like, b, by_step, panel, WIDTH_BYTES, depth)
+        copy_widths(like, b, by_step, panel, WIDTH_BYTES, depth)
         return
     out = array_at(like, panel, depth * width)
     begin = 0
@@ -66,6 +68,17 @@ def _copy(like: Array, source: int, lds: int, target: int, ldt: int, rows: int, 
 
 
 @jit
+def pack_rows(like: Array, a: int, a_step: int, out: int, rows: int, depth: int) -> None:
+    """A, whose rows' elements lie side by side and its steps far apart, as whole tiles of consecutive steps."""
+    tiles, size = rows // ROWS, like.itemsize
+    apart = depth * ROWS * size
+    for k in range(depth):
+        copy_heights(like, a + k * a_step, ROWS * size, out + k * ROWS * size, apart, tiles)
+    if rows > tiles * ROWS:
+        _copy(like, a + tiles * ROWS * size, a_step, out + tiles * apart, ROWS * size, depth, rows - tiles * ROWS)
+
+
+@jit
 def block(
     like: Array, a: int, a_row: int, a_step: int, b: int, b_step: int, b_column: int, bias: int, c: int, ldc: int,
     rows: int, columns: int, depth: int, relu: int,
@@ -77,25 +90,31 @@ def block(
     """
     size = like.itemsize
     width, lanes = WIDTH_BYTES // size, VECTOR_BYTES // size
-    passes = max(1, (depth + DEPTH - 1) // DEPTH)
-    memory = np.empty((DEPTH + 1 + ROWS) * width + lanes, like.dtype)
+    tiles, passes = (rows + ROWS - 1) // ROWS, max(1, (depth + DEPTH - 1) // DEPTH)
+    across = a_row == size and a_step % ALIAS == 0 and tiles > 1 and columns > 2 * width
+    memory = np.empty((DEPTH + 1 + ROWS) * width + (tiles * ROWS * DEPTH if across else 0) + lanes, like.dtype)
     panel = aligned(memory)
     start, corner = panel + DEPTH * WIDTH_BYTES, panel + (DEPTH + 1) * WIDTH_BYTES
+    turned = corner + ROWS * WIDTH_BYTES
     none = like.dtype.type(-np.inf)
-    for left in range(0, columns, width):
-        wide = min(width, columns - left)
-        initial = array_at(like, start, width)
-        initial[:] = 0
-        if bias:
-            _copy(like, bias + left * size, 0, start, 0, 1, wide)
-        for number in range(passes):
-            k, stop = depth * number // passes, depth * (number + 1) // passes
+    for number in range(passes):
+        k, stop = depth * number // passes, depth * (number + 1) // passes
+        source, tile_step, row_step, step = a + k * a_step, ROWS * a_row, a_row, a_step
+        if across:
+            pack_rows(like, source, a_step, turned, rows, stop - k)
+            source, tile_step, step = turned, (stop - k) * ROWS * size, ROWS * size
+        for left in range(0, columns, width):
+            wide = min(width, columns - left)
+            if not number:
+                initial = array_at(like, start, width)
+                initial[:] = 0
+                if bias:
+                    _copy(like, bias + left * size, 0, start, 0, 1, wide)
             pack(like, b + k * b_step + left * b_column, b_step, b_column, stop - k, wide, panel)
             low = like.dtype.type(0) if relu and stop == depth else none
-            for top in range(0, rows, ROWS):
-                high = min(ROWS, rows - top)
-                cell = c + top * ldc + left * size
-                source, last = a + top * a_row + k * a_step, high - 1
+            for tile in range(tiles):
+                high = min(ROWS, rows - tile * ROWS)
+                cell = c + tile * ROWS * ldc + left * size
                 if high == ROWS and wide == width:
                     i, ldi, out, ldo = cell, ldc, cell, ldc
                 else:
@@ -104,11 +123,12 @@ def block(
                         _copy(like, cell, ldc, corner, WIDTH_BYTES, high, wide)
                 if not number:
                     i, ldi = start, 0
+                x = source + tile * tile_step
                 if wide > lanes:
-                    strided_tile(like, source, a_row, last, a_step, panel, WIDTH_BYTES, i, ldi, out, ldo, stop - k, low)
+                    strided_tile(like, x, row_step, high - 1, step, panel, WIDTH_BYTES, i, ldi, out, ldo, stop - k, low)
                 else:
                     narrow_strided_tile(
-                        like, source, a_row, last, a_step, panel, WIDTH_BYTES, i, ldi, out, ldo, stop - k, low
+                        like, x, row_step, high - 1, step, panel, WIDTH_BYTES, i, ldi, out, ldo, stop - k, low
                     )
                 if out == corner:
                     _copy(like, corner, WIDTH_BYTES, cell, ldc, high, wide)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import products
 from .compile import Floats, kernel
 from .layout import ready
 from .sequence import (
@@ -16,8 +17,6 @@ from .sequence import (
     copy,
     cotangent,
     multiplied,
-    offsets,
-    padded,
     panels,
     product,
     sigmoids,
@@ -32,30 +31,30 @@ Array = Any
 
 @kernel
 def _forward(
-    x: Floats, bias_x: Floats, bias_h: Floats, wx: Floats, wh: Floats, h0: Floats, y: Floats, gates: Floats, t: int,
-    n: int, f: int, e: int, st: int, sn: int, width: int, block: int,
+    inputs: Floats, bias: Floats, wh: Floats, h0: Floats, y: Floats, gates: Floats, t: int, n: int, e: int, st: int,
+    sn: int, width: int, block: int,
 ) -> None:  # fmt: skip
-    """Some samples through all steps."""
-    first, ld, size = block * SAMPLES, bias_x.size, x.itemsize
+    """Some samples through all steps. inputs: W·x + b of all steps. bias: b′."""
+    first, three = block * SAMPLES, 3 * e
+    ld = -(-three // width) * width
     count = min(SAMPLES, n - first)
-    a, b = np.empty(SAMPLES * ld, x.dtype), np.empty(SAMPLES * ld, x.dtype)
-    h = np.zeros(SAMPLES * e, x.dtype)
-    rows_x, steps_x = offsets(SAMPLES, sn * f * size, count - 1), offsets(f, size, f)
-    rows_h, steps_h = offsets(SAMPLES, e * size, SAMPLES), offsets(e, size, e)
+    a, b, initial = np.empty(three, y.dtype), np.empty(SAMPLES * ld, y.dtype), np.zeros(ld, y.dtype)
+    h = np.zeros(SAMPLES * e, y.dtype)
     copy(h0, first * e, h, 0, count * e)
+    copy(bias, 0, initial, 0, three)
     for step in range(t):
-        product(x, (step * st + first * sn) * f, rows_x, steps_x, wx, bias_x, 0, a, ld, width)
-        product(h, 0, rows_h, steps_h, wh, bias_h, 0, b, ld, width)
+        product(h, 0, e, count - 1, wh, e, initial, 0, b, ld, width)
         for r in range(count):
             row = step * st + (first + r) * sn
             k, s, i = r * ld, r * e, row * 4 * e
             z, new, m = i + e, i + 2 * e, i + 3 * e
-            add(a, k, b, k, 2 * e)
-            sigmoids(a, k, gates, i, 2 * e)
+            copy(inputs, row * three, a, 0, three)
+            add(a, 0, b, k, 2 * e)
+            sigmoids(a, 0, gates, i, 2 * e)
             copy(b, k + 2 * e, gates, m, e)
             for j in range(e):
-                a[at(k + 2 * e + j)] += gates[at(i + j)] * gates[at(m + j)]
-            tanhs(a, k + 2 * e, gates, new, e)
+                a[at(2 * e + j)] += gates[at(i + j)] * gates[at(m + j)]
+            tanhs(a, 2 * e, gates, new, e)
             for j in range(e):
                 keep = gates[at(z + j)]
                 h[at(s + j)] = (1 - keep) * gates[at(new + j)] + keep * h[at(s + j)]
@@ -64,36 +63,31 @@ def _forward(
 
 def gru(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array) -> tuple[Array, Array]:
     """x: (t, n, f), h0: (n, e), w_ih: (3e, f), w_hh: (3e, e) -> y: (t, n, e), gates: (t, n, 4e)."""
-    lay, features, e = Layout(x), x.shape[2], h0.shape[1]
+    lay, e = Layout(x), h0.shape[1]
     y, gates = lay.empty(e), lay.empty(4 * e)
     _forward(
-        lay.blocks, lay.packed(x), padded(b_ih), padded(b_hh), panels(w_ih, True), panels(w_hh, True), ready(h0), y,
-        gates, lay.t, lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, products.linear(lay.packed(x), w_ih, b_ih), ready(b_hh), panels(w_hh, True), ready(h0), y, gates,
+        lay.t, lay.n, e, lay.st, lay.sn, tile_width(x.itemsize),
     )  # fmt: skip
     return lay.seen(y), lay.seen(gates)
 
 
 @kernel
 def _backward(
-    gy: Floats, gg: Floats, h0: Floats, wx: Floats, wh: Floats, y: Floats, gates: Floats, da: Floats, db: Floats,
-    dx: Floats, earlier: Floats, dh0: Floats, sums: Floats, has_gg: int, t: int, n: int, f: int, e: int, st: int,
-    sn: int, width: int, block: int,
+    gy: Floats, gg: Floats, h0: Floats, wh: Floats, y: Floats, gates: Floats, da: Floats, db: Floats, earlier: Floats,
+    dh0: Floats, has_gg: int, t: int, n: int, e: int, st: int, sn: int, width: int, block: int,
 ) -> None:  # fmt: skip
     """Some samples back through all steps.
 
-    da, db: the cotangents of the products with x and with h₋. earlier: h₋. sums: this task's parts of ∂b_ih and ∂b_hh.
+    da, db: the cotangents of the products with x and with h₋. earlier: h₋.
     """
-    first, three, size = block * SAMPLES, 3 * e, y.itemsize
-    ld_x, ld_h = -(-f // width) * width, -(-e // width) * width
+    first, three, ld = block * SAMPLES, 3 * e, -(-e // width) * width
     count = min(SAMPLES, n - first)
-    dh, over_x = np.zeros(SAMPLES * ld_h, y.dtype), np.empty(SAMPLES * ld_x, y.dtype)
-    kept, dm = np.zeros(SAMPLES * ld_h, y.dtype), np.empty(e, y.dtype)
-    zero, total = np.zeros(max(ld_x, ld_h), y.dtype), np.zeros(2 * three, y.dtype)
-    rows, steps = offsets(SAMPLES, sn * three * size, count - 1), offsets(three, size, three)
+    dh, kept, dm = np.zeros(SAMPLES * ld, y.dtype), np.zeros(SAMPLES * ld, y.dtype), np.empty(e, y.dtype)
     for step in range(t - 1, -1, -1):
         for r in range(count):
             row = step * st + (first + r) * sn
-            k, i, h, d = row * e, row * 4 * e, r * ld_h, row * three
+            k, i, h, d = row * e, row * 4 * e, r * ld, row * three
             z, new, m = i + e, i + 2 * e, i + 3 * e
             if step:
                 copy(y, k - st * e, earlier, k, e)
@@ -118,29 +112,22 @@ def _backward(
                 add(dm, 0, gg, m, e)
             copy(da, d, db, d, 2 * e)
             copy(dm, 0, db, d + 2 * e, e)
-            add(total, 0, da, d, three)
-            add(total, three, db, d, three)
-        start = (step * st + first * sn) * three
-        product(db, start, rows, steps, wh, kept, ld_h, dh, ld_h, width)
-        product(da, start, rows, steps, wx, zero, 0, over_x, ld_x, width)
-        for r in range(count):
-            copy(over_x, r * ld_x, dx, (step * st + (first + r) * sn) * f, f)
-    copy(total, 0, sums, block * 2 * three, 2 * three)
+        product(db, (step * st + first * sn) * three, sn * three, count - 1, wh, three, kept, ld, dh, ld, width)
     for r in range(count):
-        copy(dh, r * ld_h, dh0, (first + r) * e, e)
+        copy(dh, r * ld, dh0, (first + r) * e, e)
 
 
 def gru_grad(
     gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array
 ) -> tuple[Array, ...]:
     """The cotangents of x, h0, w_ih, w_hh, b_ih and b_hh."""
-    lay, features, e = Layout(x), x.shape[2], h0.shape[1]
+    lay, e = Layout(x), h0.shape[1]
     over_gates, has_gg = cotangent(lay, ggates)
-    da, db, dx, earlier = lay.empty(3 * e), lay.empty(3 * e), lay.empty(features), lay.empty(e)
-    dh0, sums = np.empty(h0.shape, x.dtype), np.empty((lay.blocks, 2, 3 * e), x.dtype)
+    da, db, earlier, dh0 = lay.empty(3 * e), lay.empty(3 * e), lay.empty(e), np.empty(h0.shape, x.dtype)
     _backward(
-        lay.blocks, lay.packed(gy), over_gates, ready(h0), panels(w_ih, False), panels(w_hh, False), lay.packed(y),
-        lay.packed(gates), da, db, dx, earlier, dh0, sums, has_gg, lay.t, lay.n, features, e, lay.st, lay.sn,
-        tile_width(x.itemsize),
+        lay.blocks, lay.packed(gy), over_gates, ready(h0), panels(w_hh, False), lay.packed(y), lay.packed(gates), da,
+        db, earlier, dh0, has_gg, lay.t, lay.n, e, lay.st, lay.sn, tile_width(x.itemsize),
     )  # fmt: skip
-    return lay.seen(dx), dh0, lay.weight(da, lay.packed(x)), lay.weight(db, earlier), *sums.sum(axis=0)
+    dw_ih, db_ih, dx = products.linear_grad(da, lay.packed(x), w_ih, need_x=True)
+    dw_hh, db_hh = products.linear_grad(db, earlier, w_hh, need_x=False)
+    return lay.seen(dx), dh0, dw_ih, dw_hh, db_ih, db_hh

@@ -5,48 +5,45 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
+from numba import types
 
-from .compile import Floats, kernel
+from . import products
+from .compile import Floats, intrinsic, kernel
 from .layout import ready
 from .sequence import (
     SAMPLES,
     Layout,
-    add,
     at,
     copy,
     cotangent,
-    multiplied,
-    offsets,
-    padded,
     panels,
     product,
     sigmoids,
-    split,
     tanhs,
-    through_sigmoid,
-    through_tanh,
 )  # fmt: skip
 from .tile import tile_width
+from .vectors import elementwise
 
 Array = Any
 
 
 @kernel
 def _forward(
-    x: Floats, bias: Floats, wx: Floats, wh: Floats, h0: Floats, c0: Floats, y: Floats, cells: Floats, gates: Floats,
-    t: int, n: int, f: int, e: int, st: int, sn: int, width: int, block: int,
+    wh: Floats, h0: Floats, c0: Floats, y: Floats, cells: Floats, gates: Floats, t: int, n: int, e: int, st: int,
+    sn: int, width: int, block: int,
 ) -> None:  # fmt: skip
-    """Some samples through all steps."""
-    first, four, ld, size = block * SAMPLES, 4 * e, bias.size, x.itemsize
+    """Some samples through all steps. gates: W·x + b of all steps, which become the gates."""
+    first, four = block * SAMPLES, 4 * e
+    ld = -(-four // width) * width
     count = min(SAMPLES, n - first)
-    a, h, c = np.empty(SAMPLES * ld, x.dtype), np.zeros(SAMPLES * e, x.dtype), np.zeros(SAMPLES * e, x.dtype)
-    rows_x, steps_x = offsets(SAMPLES, sn * f * size, count - 1), offsets(f, size, f)
-    rows_h, steps_h = offsets(SAMPLES, e * size, SAMPLES), offsets(e, size, e)
+    a, h, c = np.zeros(SAMPLES * ld, y.dtype), np.zeros(SAMPLES * e, y.dtype), np.zeros(SAMPLES * e, y.dtype)
     copy(h0, first * e, h, 0, count * e)
     copy(c0, first * e, c, 0, count * e)
     for step in range(t):
-        product(x, (step * st + first * sn) * f, rows_x, steps_x, wx, bias, 0, a, ld, width)
-        product(h, 0, rows_h, steps_h, wh, a, ld, a, ld, width)
+        for r in range(count):
+            copy(gates, (step * st + (first + r) * sn) * four, a, r * ld, four)
+        product(h, 0, e, count - 1, wh, e, a, ld, a, ld, width)
         for r in range(count):
             row = step * st + (first + r) * sn
             k, s, i = r * ld, r * e, row * four
@@ -67,70 +64,88 @@ def lstm(
     x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array
 ) -> tuple[Array, Array, Array]:
     """x: (t, n, f), h0, c0: (n, e), w_ih: (4e, f), w_hh: (4e, e) -> y, cells: (t, n, e), gates: (t, n, 4e)."""
-    lay, features, e = Layout(x), x.shape[2], h0.shape[1]
-    y, cells, gates = lay.empty(e), lay.empty(e), lay.empty(4 * e)
+    lay, e = Layout(x), h0.shape[1]
+    y, cells, gates = lay.empty(e), lay.empty(e), products.linear(lay.packed(x), w_ih, b_ih + b_hh)
     _forward(
-        lay.blocks, lay.packed(x), padded(b_ih + b_hh), panels(w_ih, True), panels(w_hh, True), ready(h0), ready(c0), y,
-        cells, gates, lay.t, lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, panels(w_hh, True), ready(h0), ready(c0), y, cells, gates, lay.t, lay.n, e, lay.st, lay.sn,
+        tile_width(x.itemsize),
     )  # fmt: skip
     return lay.seen(y), lay.seen(cells), lay.seen(gates)
 
 
+@intrinsic
+def _through_gates(
+    typingctx: Any, like: Any, gy: Any, dh: Any, gates: Any, squashed: Any, dc: Any, before: Any, gc: Any, gg: Any,
+    local: Any, da: Any, width: Any,
+) -> Any:  # fmt: skip
+    """One sample's step back, in addresses of rows: gy + ∂h and ∂c to the gates' cotangents and to ∂c₋.
+
+    squashed: tanh(c). before: c₋. gc, gg: more cotangents of c and of the gates. local, da: where the result goes.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, gy, dh, gates, squashed, dc, before, gc, gg, local, da, width = args
+
+        def part(base: Any, n: int) -> Any:
+            size = like.dtype.bitwidth // 8
+            return builder.add(base, builder.mul(width, ir.Constant(width.type, n * size)))
+
+        def body(load: Any, store: Any) -> None:
+            i, f, g, o = (load(part(gates, n)) for n in range(4))
+            extra = [load(part(gg, n)) for n in range(4)]
+            s, h = load(squashed), load(gy) + load(dh)
+            c = h * o * (1 - s * s) + (load(dc) + load(gc))
+            found = (
+                (c * g + extra[0]) * (i * (1 - i)), (c * load(before) + extra[1]) * (f * (1 - f)),
+                (c * i + extra[2]) * (1 - g * g), (h * s + extra[3]) * (o * (1 - o)),
+            )  # fmt: skip
+            store(c * f, dc)
+            for n, value in enumerate(found):
+                store(value, part(local, n), part(da, n))
+
+        elementwise(context, builder, like.dtype, width, body)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 11), codegen
+
+
 @kernel
 def _backward(
-    gy: Floats, gc: Floats, gg: Floats, x: Floats, h0: Floats, c0: Floats, wx: Floats, wh: Floats, y: Floats,
-    cells: Floats, gates: Floats, da: Floats, dx: Floats, z: Floats, dh0: Floats, dc0: Floats, sums: Floats,
-    has_gc: int, has_gg: int, t: int, n: int, f: int, e: int, st: int, sn: int, width: int, block: int,
+    gy: Floats, gc: Floats, gg: Floats, h0: Floats, c0: Floats, wh: Floats, y: Floats, cells: Floats, gates: Floats,
+    da: Floats, earlier: Floats, dh0: Floats, dc0: Floats, has_gc: int, has_gg: int, t: int, n: int, e: int, st: int,
+    sn: int, width: int, block: int,
 ) -> None:  # fmt: skip
-    """Some samples back through all steps.
-
-    da: the cotangents of the gates before their nonlinearities. z: x and h₋ side by side. sums: this task's part of
-    ∂bias.
-    """
-    first, four, size = block * SAMPLES, 4 * e, x.itemsize
-    ld_x, ld_h = -(-f // width) * width, -(-e // width) * width
+    """Some samples back through all steps. da: the cotangents of the gates before their nonlinearities. earlier: h₋."""
+    first, four, ld = block * SAMPLES, 4 * e, -(-e // width) * width
     count = min(SAMPLES, n - first)
-    dh, dc, over_x = np.zeros(SAMPLES * ld_h, x.dtype), np.zeros(count * e, x.dtype), np.empty(SAMPLES * ld_x, x.dtype)
-    zero, squashed, total = np.zeros(max(ld_x, ld_h), x.dtype), np.empty(e, x.dtype), np.zeros(four, x.dtype)
-    rows, steps = offsets(SAMPLES, sn * four * size, count - 1), offsets(four, size, four)
+    apart = four + width  # of the rows of `local`: one more than a power of two would bring them together in the cache
+    local = np.empty(SAMPLES * apart, y.dtype)
+    dh, dc, squashed = np.zeros(SAMPLES * ld, y.dtype), np.zeros(count * e, y.dtype), np.empty(e, y.dtype)
+    zero, size = np.zeros(max(ld, four), y.dtype), y.itemsize
+    nothing = zero.ctypes.data
     for step in range(t - 1, -1, -1):
         for r in range(count):
             row = step * st + (first + r) * sn
-            k, i, h, s, m = row * e, row * four, r * ld_h, r * e, row * (f + e)
-            f_, g, o = i + e, i + 2 * e, i + 3 * e
-            copy(x, row * f, z, m, f)
-            add(dh, h, gy, k, e)
+            k = row * e
             tanhs(cells, k, squashed, 0, e)
-            multiplied(dh, h, squashed, 0, da, o, e)
-            for j in range(e):
-                dc[at(s + j)] += dh[at(h + j)] * gates[at(o + j)] * (1 - squashed[j] * squashed[j])
-            if has_gc:
-                add(dc, s, gc, k, e)
-            multiplied(dc, s, gates, g, da, i, e)
-            multiplied(dc, s, gates, i, da, g, e)
             if step:
-                multiplied(dc, s, cells, k - st * e, da, f_, e)
-                copy(y, k - st * e, z, m + f, e)
+                before = cells.ctypes.data + (k - st * e) * size
+                copy(y, k - st * e, earlier, k, e)
             else:
-                multiplied(dc, s, c0, (first + r) * e, da, f_, e)
-                copy(h0, (first + r) * e, z, m + f, e)
-            if has_gg:
-                add(da, i, gg, i, four)
-            through_sigmoid(gates, i, da, i, 2 * e)
-            through_tanh(gates, g, da, g, e)
-            through_sigmoid(gates, o, da, o, e)
-            for j in range(e):
-                dc[at(s + j)] *= gates[at(f_ + j)]
-            add(total, 0, da, i, four)
-        start = (step * st + first * sn) * four
-        product(da, start, rows, steps, wh, zero, 0, dh, ld_h, width)
-        product(da, start, rows, steps, wx, zero, 0, over_x, ld_x, width)
-        for r in range(count):
-            copy(over_x, r * ld_x, dx, (step * st + (first + r) * sn) * f, f)
-    copy(total, 0, sums, block * four, four)
+                before = c0.ctypes.data + (first + r) * e * size
+                copy(h0, (first + r) * e, earlier, k, e)
+            _through_gates(
+                y, gy.ctypes.data + k * size, dh.ctypes.data + r * ld * size, gates.ctypes.data + row * four * size,
+                squashed.ctypes.data, dc.ctypes.data + r * e * size, before,
+                gc.ctypes.data + k * size if has_gc else nothing,
+                gg.ctypes.data + row * four * size if has_gg else nothing, local.ctypes.data + r * apart * size,
+                da.ctypes.data + row * four * size, e,
+            )  # fmt: skip
+        product(local, 0, apart, count - 1, wh, four, zero, 0, dh, ld, width)
     for r in range(count):
-        copy(dh, r * ld_h, dh0, (first + r) * e, e)
+        copy(dh, r * ld, dh0, (first + r) * e, e)
     copy(dc, 0, dc0, first * e, count * e)
+    local[0] = squashed[0] = zero[0] = 0  # an address alone does not keep an array's memory
 
 
 def lstm_grad(
@@ -138,13 +153,14 @@ def lstm_grad(
     gates: Array,
 ) -> tuple[Array, ...]:  # fmt: skip
     """The cotangents of x, h0, c0, w_ih, w_hh and of either bias."""
-    lay, features, e = Layout(x), x.shape[2], h0.shape[1]
+    lay, e = Layout(x), h0.shape[1]
     (over_cells, has_gc), (over_gates, has_gg) = cotangent(lay, gc), cotangent(lay, ggates)
-    da, dx, z = lay.empty(4 * e), lay.empty(features), lay.empty(features + e)
-    dh0, dc0, sums = np.empty(h0.shape, x.dtype), np.empty(h0.shape, x.dtype), np.empty((lay.blocks, 4 * e), x.dtype)
+    da, earlier = lay.empty(4 * e), lay.empty(e)
+    dh0, dc0 = np.empty(h0.shape, x.dtype), np.empty(h0.shape, x.dtype)
     _backward(
-        lay.blocks, lay.packed(gy), over_cells, over_gates, lay.packed(x), ready(h0), ready(c0), panels(w_ih, False),
-        panels(w_hh, False), lay.packed(y), lay.packed(c), lay.packed(gates), da, dx, z, dh0, dc0, sums, has_gc, has_gg,
-        lay.t, lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, lay.packed(gy), over_cells, over_gates, ready(h0), ready(c0), panels(w_hh, False), lay.packed(y),
+        lay.packed(c), lay.packed(gates), da, earlier, dh0, dc0, has_gc, has_gg, lay.t, lay.n, e, lay.st, lay.sn,
+        tile_width(x.itemsize),
     )  # fmt: skip
-    return lay.seen(dx), dh0, dc0, *split(lay.weight(da, z), features), sums.sum(axis=0)
+    dw_ih, dbias, dx = products.linear_grad(da, lay.packed(x), w_ih, need_x=True)
+    return lay.seen(dx), dh0, dc0, dw_ih, products.linear_grad(da, earlier, w_hh, need_x=False)[0], dbias

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import pointwise
 from .compile import Floats, Ints, address_of, jit, kernel
-from .gemm import DEPTH, ROWS, WIDTH_BYTES, block
+from .gemm import ALIAS, DEPTH, ROWS, WIDTH_BYTES, block
 from .layout import ready
 from .memory import empty
 from .tile import VECTOR_BYTES
@@ -32,10 +32,15 @@ _LIKE = {np.dtype(t): np.empty(1, t) for t in (np.float32, np.float64)}  # gives
 
 
 @lru_cache(maxsize=4096)
-def cut(rows: int, columns: int, depth: int, itemsize: int) -> tuple[int, int]:
-    """In how many bands of rows, and in how many groups of panels, to compute (rows, depth) @ (depth, columns)."""
+def cut(rows: int, columns: int, depth: int, itemsize: int, step: int = 0) -> tuple[int, int]:
+    """In how many bands of rows, and in how many groups of panels, to compute (rows, depth) @ (depth, columns).
+
+    step: bytes between A's steps, if its rows lie side by side. Bands alone if A is copied, so that it is copied once.
+    """
     panels = -(-columns * itemsize // WIDTH_BYTES)
     tasks = max(1, min(MOST, rows * columns * depth // PIECE))
+    if step and step % ALIAS == 0 and panels > 2:
+        return max(1, min(tasks, rows // (LEAST_ROWS // 2))), 1
     groups = min(panels, tasks)
     bands = max(1, min(-(-tasks // groups), rows // LEAST_ROWS))
     return max(bands, -(-rows // MOST_ROWS) if tasks > 1 else 1), groups
@@ -106,7 +111,9 @@ def matmul(x: Array, y: Array) -> Array:
     lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     out = empty((*lead, m, n), x.dtype)
     count = math.prod(lead)
-    bands, groups = (1, 1) if count >= MOST else cut(m, n, k, x.itemsize)
+    bands, groups = (
+        (1, 1) if count >= MOST else cut(m, n, k, x.itemsize, x.strides[-1] if x.strides[-2] == x.itemsize else 0)
+    )
     each = max(1, PIECE // work) if bands * groups == 1 else 1
     starts = np.stack([_starts(a, lead) for a in (x, y, out)], axis=1)
     _matmul_tasks(
@@ -207,7 +214,7 @@ def linear_grad(gy: Array, x: Array, weight: Array, *, need_x: bool) -> tuple[Ar
     m = x.size // k
     dweight, dbias = empty((n, k), dtype), np.empty(n, dtype)
     dx = empty(x.shape if need_x else (0,), dtype)
-    cuts = *cut(n, k, m, x.itemsize), *(cut(m, k, n, x.itemsize) if need_x else (0, 0))
+    cuts = *cut(n, k, m, x.itemsize, n * x.itemsize), *(cut(m, k, n, x.itemsize) if need_x else (0, 0))
     tasks = cuts[0] * cuts[1] + cuts[2] * cuts[3]
     _gradient_tasks(tasks, ready(gy), ready(x), ready(weight), dweight, dbias, dx, m, n, k, *cuts)
     return (dweight, dbias, dx) if need_x else (dweight, dbias)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from . import products
 from .compile import Floats, jit, kernel
 from .layout import ready
-from .sequence import SAMPLES, Layout, add, at, copy, offsets, padded, panels, product, split, tanhs, through_tanh
+from .sequence import SAMPLES, Layout, add, at, copy, panels, product, tanhs, through_tanh
 from .tile import tile_width
 
 Array = Any
@@ -32,19 +33,17 @@ def _through_clip(y: Floats, a: int, out: Floats, b: int, n: int) -> None:
 
 @kernel
 def _forward(
-    x: Floats, bias: Floats, wx: Floats, wh: Floats, h0: Floats, y: Floats, clipped: int, t: int, n: int, f: int,
-    e: int, st: int, sn: int, width: int, block: int,
-) -> None:  # fmt: skip
-    """Some samples through all steps."""
-    first, ld, size = block * SAMPLES, bias.size, x.itemsize
+    wh: Floats, h0: Floats, y: Floats, clipped: int, t: int, n: int, e: int, st: int, sn: int, width: int, block: int
+) -> None:
+    """Some samples through all steps. y: W·x + b of all steps, which become the states."""
+    first, ld = block * SAMPLES, -(-e // width) * width
     count = min(SAMPLES, n - first)
-    a, h = np.empty(SAMPLES * ld, x.dtype), np.zeros(SAMPLES * e, x.dtype)
-    rows_x, steps_x = offsets(SAMPLES, sn * f * size, count - 1), offsets(f, size, f)
-    rows_h, steps_h = offsets(SAMPLES, e * size, SAMPLES), offsets(e, size, e)
+    a, h = np.zeros(SAMPLES * ld, y.dtype), np.zeros(SAMPLES * e, y.dtype)
     copy(h0, first * e, h, 0, count * e)
     for step in range(t):
-        product(x, (step * st + first * sn) * f, rows_x, steps_x, wx, bias, 0, a, ld, width)
-        product(h, 0, rows_h, steps_h, wh, a, ld, a, ld, width)
+        for r in range(count):
+            copy(y, (step * st + (first + r) * sn) * e, a, r * ld, e)
+        product(h, 0, e, count - 1, wh, e, a, ld, a, ld, width)
         for r in range(count):
             if clipped:
                 _clip(a, r * ld, h, r * e, e)
@@ -55,62 +54,51 @@ def _forward(
 
 def rnn(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array, *, nonlinearity: str) -> Array:
     """x: (t, n, f), h0: (n, e), w_ih: (e, f), w_hh: (e, e) -> (t, n, e)."""
-    lay, features, e = Layout(x), x.shape[2], h0.shape[1]
-    y = lay.empty(e)
+    lay, e = Layout(x), h0.shape[1]
+    y = products.linear(lay.packed(x), w_ih, b_ih + b_hh)
     _forward(
-        lay.blocks, lay.packed(x), padded(b_ih + b_hh), panels(w_ih, True), panels(w_hh, True), ready(h0), y,
-        nonlinearity == "relu", lay.t, lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, panels(w_hh, True), ready(h0), y, nonlinearity == "relu", lay.t, lay.n, e, lay.st, lay.sn,
+        tile_width(x.itemsize),
     )  # fmt: skip
     return lay.seen(y)
 
 
 @kernel
 def _backward(
-    gy: Floats, x: Floats, h0: Floats, wx: Floats, wh: Floats, y: Floats, da: Floats, dx: Floats, z: Floats,
-    dh0: Floats, sums: Floats, clipped: int, t: int, n: int, f: int, e: int, st: int, sn: int, width: int, block: int,
+    gy: Floats, h0: Floats, wh: Floats, y: Floats, da: Floats, earlier: Floats, dh0: Floats, clipped: int, t: int,
+    n: int, e: int, st: int, sn: int, width: int, block: int,
 ) -> None:  # fmt: skip
-    """Some samples back through all steps; da, z and sums as in the LSTM's."""
-    first, size = block * SAMPLES, x.itemsize
-    ld_x, ld_h = -(-f // width) * width, -(-e // width) * width
+    """Some samples back through all steps; da and earlier as in the LSTM's."""
+    first, ld = block * SAMPLES, -(-e // width) * width
     count = min(SAMPLES, n - first)
-    dh, over_x = np.zeros(SAMPLES * ld_h, x.dtype), np.empty(SAMPLES * ld_x, x.dtype)
-    zero, total = np.zeros(max(ld_x, ld_h), x.dtype), np.zeros(e, x.dtype)
-    rows, steps = offsets(SAMPLES, sn * e * size, count - 1), offsets(e, size, e)
+    dh, zero = np.zeros(SAMPLES * ld, y.dtype), np.zeros(ld, y.dtype)
     for step in range(t - 1, -1, -1):
         for r in range(count):
-            row = step * st + (first + r) * sn
-            k, h, m = row * e, r * ld_h, row * (f + e)
-            copy(x, row * f, z, m, f)
+            k, h = (step * st + (first + r) * sn) * e, r * ld
             if step:
-                copy(y, k - st * e, z, m + f, e)
+                copy(y, k - st * e, earlier, k, e)
             else:
-                copy(h0, (first + r) * e, z, m + f, e)
+                copy(h0, (first + r) * e, earlier, k, e)
             add(dh, h, gy, k, e)
             copy(dh, h, da, k, e)
             if clipped:
                 _through_clip(y, k, da, k, e)
             else:
                 through_tanh(y, k, da, k, e)
-            add(total, 0, da, k, e)
-        start = (step * st + first * sn) * e
-        product(da, start, rows, steps, wh, zero, 0, dh, ld_h, width)
-        product(da, start, rows, steps, wx, zero, 0, over_x, ld_x, width)
-        for r in range(count):
-            copy(over_x, r * ld_x, dx, (step * st + (first + r) * sn) * f, f)
-    copy(total, 0, sums, block * e, e)
+        product(da, (step * st + first * sn) * e, sn * e, count - 1, wh, e, zero, 0, dh, ld, width)
     for r in range(count):
-        copy(dh, r * ld_h, dh0, (first + r) * e, e)
+        copy(dh, r * ld, dh0, (first + r) * e, e)
 
 
 def rnn_grad(
     gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, *, nonlinearity: str
 ) -> tuple[Array, ...]:
     """The cotangents of x, h0, w_ih, w_hh and of either bias."""
-    lay, features, e = Layout(x), x.shape[2], h0.shape[1]
-    da, dx, z = lay.empty(e), lay.empty(features), lay.empty(features + e)
-    dh0, sums = np.empty(h0.shape, x.dtype), np.empty((lay.blocks, e), x.dtype)
+    lay, e = Layout(x), h0.shape[1]
+    da, earlier, dh0 = lay.empty(e), lay.empty(e), np.empty(h0.shape, x.dtype)
     _backward(
-        lay.blocks, lay.packed(gy), lay.packed(x), ready(h0), panels(w_ih, False), panels(w_hh, False), lay.packed(y),
-        da, dx, z, dh0, sums, nonlinearity == "relu", lay.t, lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, lay.packed(gy), ready(h0), panels(w_hh, False), lay.packed(y), da, earlier, dh0,
+        nonlinearity == "relu", lay.t, lay.n, e, lay.st, lay.sn, tile_width(x.itemsize),
     )  # fmt: skip
-    return lay.seen(dx), dh0, *split(lay.weight(da, z), features), sums.sum(axis=0)
+    dw_ih, dbias, dx = products.linear_grad(da, lay.packed(x), w_ih, need_x=True)
+    return lay.seen(dx), dh0, dw_ih, products.linear_grad(da, earlier, w_hh, need_x=False)[0], dbias

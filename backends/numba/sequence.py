@@ -2,8 +2,9 @@
 
 The samples of a batch do not depend on each other, so a task takes as many of them as the register tile has rows
 through all steps, with their states in its own small arrays: no thread ever waits for another within a sequence, and
-the weights, laid out as the tile reads them, stay in the second-level cache. Only the gradients of the weights, sums
-over all steps and samples, are products of their own.
+the recurrent weights, laid out once as the tile reads them, stay in the second-level cache. What does not depend on the
+step before, the inputs' products, their gradients and those of the weights, are one large product each for all steps
+(`products.py`).
 
 Sequences (t, n, …) are taken with time or with the batch outermost in memory, as x comes, and results lie likewise:
 nothing is copied for layers that are told `batch_first`. Row `step·st + sample·sn` of a sequence belongs to that step
@@ -16,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from . import memory, products
+from . import memory
 from .compile import Floats, jit, kernel
 from .layout import ready
 from .mathematics import sigmoid, tanh
-from .tile import TALL_ROWS, tall_fma_tile, tile_width
+from .tile import TALL_ROWS, strided_tile, tile_width
 
 Array = Any
 
@@ -59,16 +60,6 @@ class Layout:
         """What lies in that memory as (t, n, width)."""
         return packed.transpose(1, 0, 2) if self.batch_first else packed
 
-    def weight(self, g: Array, z: Array) -> Array:
-        """Σ over steps and samples of gᵀ·z, both packed: (…, a), (…, b) -> (a, b)."""
-        rows = self.t * self.n
-        return products.matmul(g.reshape(rows, g.shape[2]).T, z.reshape(rows, z.shape[2]))
-
-
-def split(dw: Array, features: int) -> tuple[Array, Array]:
-    """The gradient of both weights, side by side, in two."""
-    return np.ascontiguousarray(dw[:, :features]), np.ascontiguousarray(dw[:, features:])
-
 
 def cotangent(layout: Layout, g: Array) -> tuple[Array, int]:
     """A cotangent as kernels take it, and whether there is one: zero, broadcast, is what nothing depends on."""
@@ -104,39 +95,22 @@ def panels(w: Array, transposed: bool) -> Array:
     return out
 
 
-def padded(bias: Array) -> Array:
-    """The vector filled up with zeros to whole tiles."""
-    width = tile_width(bias.itemsize)
-    out = np.zeros(-(-bias.size // width) * width, bias.dtype)
-    out[: bias.size] = bias
-    return out
-
-
-@jit
-def offsets(count: int, step: int, last: int) -> Any:
-    """0, step, 2·step, … `last`·step, and the last again, as the tile wants them."""
-    table = np.empty(count, np.int64)
-    for i in range(count):
-        table[i] = min(i, last) * step
-    return table
-
-
 @jit
 def product(
-    a: Floats, start: int, rows: Any, steps: Any, w: Floats, initial: Floats, between: int, out: Floats, ld: int,
-    width: int,
+    a: Floats, start: int, between: int, last: int, w: Floats, depth: int, initial: Floats, step: int, out: Floats,
+    ld: int, width: int,
 ) -> None:  # fmt: skip
-    """out = initial + a·w: (samples, depth) from element `start`, (panels, depth, width) -> (samples, ld).
+    """out = initial + a·w: (samples, depth), (panels, depth, width) -> (samples, ld).
 
-    The initial rows lie `between` apart.
+    a's rows lie `between` apart from element `start`, the last of them stands for all after it; the initial rows lie
+    `step` apart.
     """
-    size = a.itemsize
+    size, none = a.itemsize, a.dtype.type(-np.inf)
     for panel in range(ld // width):
-        tall_fma_tile(
-            a, a.ctypes.data + start * size, rows.ctypes.data, steps.ctypes.data,
-            w.ctypes.data + panel * steps.size * width * size, width * size,
-            initial.ctypes.data + panel * width * size, between * size,
-            out.ctypes.data + panel * width * size, ld * size, steps.size,
+        strided_tile(
+            a, a.ctypes.data + start * size, between * size, last, size, w.ctypes.data + panel * depth * width * size,
+            width * size, initial.ctypes.data + panel * width * size, step * size,
+            out.ctypes.data + panel * width * size, ld * size, depth, none,
         )  # fmt: skip
 
 

@@ -183,6 +183,5 @@ fma_tile = make_fma_tile(VECTOR_BYTES)
 
 #: A taller tile, for products whose rows come in powers of two: as high as the registers allow.
 TALL_ROWS = 8 if VECTOR_BYTES == 64 else ROWS
-tall_fma_tile = make_fma_tile(VECTOR_BYTES, TALL_ROWS)
 strided_tile = make_strided_tile(VECTOR_BYTES, TALL_ROWS, VECTORS)
 narrow_strided_tile = make_strided_tile(VECTOR_BYTES, TALL_ROWS, 1)

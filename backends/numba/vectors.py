@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 
 from .compile import intrinsic
-from .tile import VECTOR_BYTES, VECTORS
+from .tile import TALL_ROWS, VECTOR_BYTES, VECTORS
 
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 
@@ -124,29 +124,35 @@ def sum_vectors(typingctx: Any, like: Any, x: Any, step: Any, count: Any, total:
     return _signature(like, (x, step, count, total), generate)
 
 
-@intrinsic
-def copy_vectors(typingctx: Any, like: Any, x: Any, x_step: Any, out: Any, out_step: Any, count: Any) -> Any:
-    """Rows as wide as the register tile: `count` of them from x, x + x_step, … (bytes) to out, out + out_step, …"""
+def _copier(name: str, elements: Callable[[int], int]) -> Any:
+    """Makes what copies `count` runs of so many elements, from x, x + x_step, … (bytes) to out, out + out_step, …"""
 
-    def generate(code: _Code, x: Any, x_step: Any, out: Any, out_step: Any, count: Any) -> None:
-        builder, zero = code.builder, ir.Constant(_WORD, 0)
-        entry = builder.block
-        loop, done = builder.append_basic_block("copy.loop"), builder.append_basic_block("copy.done")
-        builder.cbranch(builder.icmp_signed(">", count, zero), loop, done)
-        builder.position_at_end(loop)
-        k, source, target = (builder.phi(_WORD) for _ in range(3))
-        for n in range(VECTORS):
-            place = ir.Constant(_WORD, n * VECTOR_BYTES)
-            code.store(code.load(builder.add(source, place)), builder.add(target, place))
-        k_next = builder.add(k, ir.Constant(_WORD, 1))
-        after = k_next, builder.add(source, x_step), builder.add(target, out_step)
-        for phi, start, following in zip((k, source, target), (zero, x, out), after, strict=True):
-            phi.add_incoming(start, entry)
-            phi.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_signed("<", k_next, count), loop, done)
-        builder.position_at_end(done)
+    def copy_runs(typingctx: Any, like: Any, x: Any, x_step: Any, out: Any, out_step: Any, count: Any) -> Any:
+        def generate(code: _Code, x: Any, x_step: Any, out: Any, out_step: Any, count: Any) -> None:
+            builder, zero = code.builder, ir.Constant(_WORD, 0)
+            run = ir.VectorType(code.floats.element, elements(code.size))
+            entry = builder.block
+            loop, done = builder.append_basic_block("copy.loop"), builder.append_basic_block("copy.done")
+            builder.cbranch(builder.icmp_signed(">", count, zero), loop, done)
+            builder.position_at_end(loop)
+            k, source, target = (builder.phi(_WORD) for _ in range(3))
+            code.store(code.load(source, run), target)
+            k_next = builder.add(k, ir.Constant(_WORD, 1))
+            after = k_next, builder.add(source, x_step), builder.add(target, out_step)
+            for phi, start, following in zip((k, source, target), (zero, x, out), after, strict=True):
+                phi.add_incoming(start, entry)
+                phi.add_incoming(following, loop)
+            builder.cbranch(builder.icmp_signed("<", k_next, count), loop, done)
+            builder.position_at_end(done)
 
-    return _signature(like, (x, x_step, out, out_step, count), generate)
+        return _signature(like, (x, x_step, out, out_step, count), generate)
+
+    copy_runs.__name__ = copy_runs.__qualname__ = name
+    return intrinsic(copy_runs)
+
+
+copy_widths = _copier("copy_widths", lambda size: VECTORS * VECTOR_BYTES // size)  #: as wide as the register tile
+copy_heights = _copier("copy_heights", lambda size: TALL_ROWS)  #: as long as the tall tile is high
 
 
 @intrinsic
@@ -176,3 +182,69 @@ def transpose_vectors(typingctx: Any, like: Any, x: Any, x_step: Any, out: Any, 
             code.store(rows[row], at(out, out_step, row))
 
     return _signature(like, (x, x_step, out, out_step), generate)
+
+
+class Lanes:
+    """A vector in code that is being written: arithmetic of its elements, with a·b + c fused."""
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder, self.value = builder, value
+
+    def _other(self, other: Lanes | float) -> Any:
+        if isinstance(other, Lanes):
+            return other.value
+        kind = self.value.type
+        return ir.Constant(kind, [float(other)] * kind.count if isinstance(kind, ir.VectorType) else float(other))
+
+    def __add__(self, other: Lanes | float) -> Lanes:
+        return Lanes(self.builder, self.builder.fadd(self.value, self._other(other), flags=("contract",)))
+
+    def __mul__(self, other: Lanes | float) -> Lanes:
+        return Lanes(self.builder, self.builder.fmul(self.value, self._other(other), flags=("contract",)))
+
+    def __rsub__(self, other: float) -> Lanes:
+        return Lanes(self.builder, self.builder.fsub(self._other(other), self.value, flags=("contract",)))
+
+
+def elementwise(
+    context: Any,
+    builder: Any,
+    dtype: Any,
+    count: Any,
+    body: Callable[[Callable[[Any], Lanes], Callable[..., None]], None],
+) -> None:
+    """Write a loop over `count` elements, in vectors and then one by one.
+
+    The vectoriser gives up on a loop of more arrays than it can prove to lie apart; this takes the caller's word.
+    body(load, store): `load(address)` gives the elements of the array at that address, `store(value, *addresses)`
+    puts them there. It loads all before it stores.
+    """
+    code = _Code(context, builder, dtype)
+
+    def loop(first: Any, stop: Any, kind: Any, step: int) -> Any:
+        before = builder.block
+        inside, done = builder.append_basic_block("each.loop"), builder.append_basic_block("each.done")
+        size = ir.Constant(_WORD, code.size)
+        builder.cbranch(builder.icmp_signed("<", first, stop), inside, done)
+        builder.position_at_end(inside)
+        k = builder.phi(_WORD)
+        offset = builder.mul(k, size)
+
+        def load(address: Any) -> Lanes:
+            return Lanes(builder, code.load(builder.add(address, offset), kind))
+
+        def store(value: Lanes, *addresses: Any) -> None:
+            for address in addresses:
+                code.store(value.value, builder.add(address, offset))
+
+        body(load, store)
+        k_next = builder.add(k, ir.Constant(_WORD, step))
+        k.add_incoming(first, before)
+        k.add_incoming(k_next, inside)
+        builder.cbranch(builder.icmp_signed("<", k_next, stop), inside, done)
+        builder.position_at_end(done)
+
+    lanes_mask = ir.Constant(_WORD, -code.lanes)
+    whole = builder.and_(count, lanes_mask)
+    loop(ir.Constant(_WORD, 0), whole, code.floats, code.lanes)
+    loop(whole, count, code.floats.element, 1)
