@@ -19,25 +19,26 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 @kernel
 def _copy_band(
-    x: Floats, out: Floats, start: int, n1: int, n2: int, n3: int, s0: int, s1: int, s2: int, s3: int, height: int,
-    units: int, bands: int, length: int, task: int,
+    x: Floats, out: Floats, start: int, n1: int, n2: int, n3: int, n4: int, s0: int, s1: int, s2: int, s3: int, s4: int,
+    height: int, units: int, bands: int, length: int, task: int,
 ) -> None:  # fmt: skip
-    """out[i, j, k, l] = x[start + i·s0 + j·s1 + k·s2 + l·s3] for some units: a pair (i, j) and a band of k."""
+    """out[h, i, j, k, l] = x[start + h·s0 + i·s1 + j·s2 + k·s3 + l·s4] for some units: an (h, i, j) and a band of k."""
     for unit in range(task * length, min((task + 1) * length, units)):
-        pair, band = unit // bands, unit % bands
-        i, j = pair // n1, pair % n1
-        source, target = start + i * s0 + j * s1, pair * n2 * n3
-        first, last = band * height, min((band + 1) * height, n2)
-        if s3 == 1:
+        triple, band = unit // bands, unit % bands
+        pair, j = triple // n2, triple % n2
+        h, i = pair // n1, pair % n1
+        source, target = start + h * s0 + i * s1 + j * s2, triple * n3 * n4
+        first, last = band * height, min((band + 1) * height, n3)
+        if s4 == 1:
             for k in range(first, last):
-                for m in range(n3):
-                    out[target + k * n3 + m] = x[source + k * s2 + m]
+                for m in range(n4):
+                    out[target + k * n4 + m] = x[source + k * s3 + m]
             continue
         for top in range(first, last, TILE):
-            for left in range(0, n3, TILE):
+            for left in range(0, n4, TILE):
                 for k in range(top, min(top + TILE, last)):
-                    for m in range(left, min(left + TILE, n3)):
-                        out[target + k * n3 + m] = x[source + k * s2 + m * s3]
+                    for m in range(left, min(left + TILE, n4)):
+                        out[target + k * n4 + m] = x[source + k * s3 + m * s4]
 
 
 def _merged(x: Array) -> list[tuple[int, int]]:
@@ -63,18 +64,17 @@ def contiguous(x: Array) -> Array:
     whole = owner.transpose(order)
     axes = _merged(x)
     known = x.dtype in _FLOATS and owner.dtype == x.dtype and whole.flags.c_contiguous and x.flags.aligned
-    if not known or x.size < COPIED or len(axes) > 4:
+    if not known or x.size < COPIED or len(axes) > 5:
         return np.array(x, order="C")
-    axes = [(1, 0)] * (4 - len(axes)) + axes
-    (n0, s0), (n1, s1), (n2, s2), (n3, s3) = axes
+    lengths, steps = zip(*[(1, 0)] * (5 - len(axes)), *axes, strict=True)
     start = (x.ctypes.data - owner.ctypes.data) // x.itemsize
     out = empty(x.shape, x.dtype)
-    height = max(TILE, TASK // n3 // TILE * TILE)
-    bands = -(-n2 // height)
-    units = n0 * n1 * bands
-    length = max(1, TASK // (min(height, n2) * n3))
+    height = max(TILE, TASK // lengths[4] // TILE * TILE)
+    bands = -(-lengths[3] // height)
+    units = lengths[0] * lengths[1] * lengths[2] * bands
+    length = max(1, TASK // (min(height, lengths[3]) * lengths[4]))
     _copy_band(
-        -(-units // length), whole.reshape(-1), out, start, n1, n2, n3, s0, s1, s2, s3, height, units, bands, length
+        -(-units // length), whole.reshape(-1), out, start, *lengths[1:], *steps, height, units, bands, length
     )  # fmt: skip
     return out
 

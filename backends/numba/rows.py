@@ -15,7 +15,7 @@ from .compile import Floats, jit, kernel
 from .layout import ready
 from .mathematics import exp_below
 from .memory import empty
-from .sums import larger, plus
+from .sums import joined, larger, plus
 
 Array = Any
 LANES = 64
@@ -294,5 +294,5 @@ def layer_norm_grad(gy: Array, x: Array, weight: Array, *, axes: int, eps: float
     tasks = -(-rows // length)
     sums = np.empty((tasks, 2, n), x.dtype)
     _layer_norm_grad_rows(tasks, gy, x, ready(weight), out, sums, n, eps, rows, length)
-    dweight, dbias = sums.sum(axis=0)
+    dweight, dbias = joined(sums)
     return out, dweight.reshape(weight.shape), dbias.reshape(weight.shape)

@@ -10,7 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .compile import intrinsic
+import numpy as np
+
+from .compile import Floats, intrinsic, kernel
+
+Array = Any
 
 
 @intrinsic
@@ -38,3 +42,22 @@ def _extreme(comparison: str) -> Any:
 
 larger = intrinsic(_extreme(">"))  #: the larger of (x, best so far); if one is NaN, anything
 smaller = intrinsic(_extreme("<"))  #: the smaller of (x, best so far); if one is NaN, anything
+
+
+@kernel
+def _add_parts(parts: Floats, out: Floats, count: int, task: int) -> None:
+    n = out.size
+    for j in range(n):
+        out[j] = parts[j]
+    for k in range(1, count):
+        for j in range(n):
+            out[j] = out[j] + parts[k * n + j]
+
+
+def joined(parts: Array) -> Array:
+    """The sum over the first axis, in order: what the blocks of a task give together."""
+    if len(parts) == 1:
+        return parts[0]
+    out = np.empty(parts.shape[1:], parts.dtype)
+    _add_parts(1, parts, out, len(parts))
+    return out
