@@ -57,6 +57,10 @@ def _startup(startup: dict[str, Any]) -> Iterator[str]:
         yield f"| {peer} | {warm['import_s']:.2f} | {cold['first_step_s']:.2f} | {warm['first_step_s']:.2f} |"
 
 
+def _has(report: dict[str, Any], peer: str) -> bool:
+    return any(peer in result["rows"] for result in report["workloads"].values())
+
+
 def plot(report: dict[str, Any], path: Path) -> None:
     """Ratios to the fastest peer, a bar a workload."""
     import matplotlib
@@ -68,11 +72,13 @@ def plot(report: dict[str, Any], path: Path) -> None:
     if not names:
         return
     fig, ax = plt.subplots(figsize=(7, 0.5 * len(names) + 1))
-    for k, peer in enumerate(("pullback-numba", "pullback-numpy")):
+    ours = [p for p in ("pullback-numba-compiled", "pullback-numba", "pullback-numpy") if _has(report, p)]
+    height = 0.8 / max(len(ours), 1)
+    for k, peer in enumerate(ours):
         values = [report["workloads"][n]["rows"].get(peer, {}).get(RATIO, 0) for n in names]
-        ax.barh([i + 0.4 * k for i in range(len(names))], values, height=0.38, label=peer)
+        ax.barh([i + height * k for i in range(len(names))], values, height=0.95 * height, label=peer)
     ax.axvline(1, color="black", linewidth=1)
-    ax.set_yticks([i + 0.2 for i in range(len(names))], names)
+    ax.set_yticks([i + height * (len(ours) - 1) / 2 for i in range(len(names))], names)
     ax.invert_yaxis()
     ax.set_xlabel("times faster than the fastest peer")
     ax.legend()

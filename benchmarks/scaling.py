@@ -16,12 +16,12 @@ from report import plot_scaling
 from workers import measure
 
 HERE = Path(__file__).parent
+COMPARED = ["pullback-numba", "pullback-numba-compiled", "torch-fused", "torch-channels-last-fused", "jax", "keras"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", nargs="*", default=["pullback-numba", "torch-fused", "torch-channels-last-fused",
-                                                       "jax", "keras"], choices=list(PEERS))  # fmt: skip
+    parser.add_argument("--peers", nargs="*", default=COMPARED, choices=list(PEERS))
     parser.add_argument("--batches", type=int, nargs="*", default=[32, 64, 128, 256, 512, 1024, 2048])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seconds", type=float, default=20, help="timed seconds per batch, over all libraries")

@@ -68,7 +68,9 @@ def _rate(workers: list[Worker], seconds: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workload", default="cnn-128")
-    parser.add_argument("--peers", nargs="*", default=["pullback-numba", "torch-fused"], choices=list(PEERS))
+    parser.add_argument(
+        "--peers", nargs="*", default=["pullback-numba", "pullback-numba-compiled", "torch-fused"], choices=list(PEERS)
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seconds", type=float, default=12, help="of each measurement")
     parser.add_argument("--out", type=Path, default=HERE / "results")

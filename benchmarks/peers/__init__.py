@@ -41,6 +41,6 @@ def applies(peer: str, spec: Spec) -> bool:
         return peer in ("pullback-numba", "pullback-numpy", "pullback-cupy", "torch")
     if "channels_last" in options and spec.kind not in ("cnn", "block"):
         return False
-    if "compile" in options and spec.kind == "adam":
+    if "compile" in options and spec.kind == "adam" and peer.startswith("torch"):
         return False
     return steps or "fused" not in options
