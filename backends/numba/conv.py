@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from . import winograd, winograd_grad
 from .compile import Floats, Ints, jit, kernel
 from .layout import channels_last, ready
 from .memory import empty, empty_images
@@ -195,6 +196,8 @@ def conv2d_bias(
     n, _, h, w = x.shape
     o, _, kh, kw = weight.shape
     size = out_size((h, w), (kh, kw), stride, padding, dilation)
+    if winograd.suits(x.shape, weight.shape, stride, dilation, winograd.count_tiles(size), size[0] * size[1]):
+        return winograd.convolve(x, weight, bias, size, padding, relu)
     geo, steps = geometry(x.shape, weight.shape, size, stride, padding, dilation, groups, x.itemsize)
     out = empty_images(n, o, *size, x.dtype)
     packed, packed_bias = pack_weight(weight, bias, geo)
@@ -290,6 +293,8 @@ def conv2d_weight_grad(
     o, oh, ow = gy.shape[1:]
     per_group = c // groups
     shape = (o, per_group, *kernel_size)
+    if winograd_grad.suits(x.shape, shape, (oh, ow), stride, dilation, need_x=False):
+        return winograd_grad.gradients(gy, None, None, x, None, c, x.shape[2:], padding)[0]
     geo, steps = geometry(x.shape, shape, (oh, ow), stride, padding, dilation, groups, x.itemsize)
     nr = tile_width(x.itemsize)
     width = -(-(o // groups) // nr) * nr

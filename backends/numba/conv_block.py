@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import conv, pointwise
+from . import conv, pointwise, winograd, winograd_grad
 from .compile import Bytes, Floats, Ints, jit, kernel
 from .conv import find_pixels, geometry, multiply, out_size, pack_weight, reduce_weight, weight_sums
 from .conv_input import conv2d_input_grad, find_inputs, pack_flipped, pad_cotangent
@@ -97,6 +97,9 @@ def conv2d_relu_max_pool2d(
     n, _, h, w = x.shape
     o, _, kh, kw = weight.shape
     size = out_size((h, w), (kh, kw), stride, padding, dilation)
+    tiles = winograd.count_tiles(size, pooled=True)
+    if winograd.suits(x.shape, weight.shape, stride, dilation, tiles, size[0] * size[1]):
+        return winograd.convolve_pooled(x, weight, bias, size, padding)
     geo, steps = geometry(x.shape, weight.shape, size, stride, padding, dilation, groups, x.itemsize)
     height, width = size[0] // 2, size[1] // 2
     out, place = empty_images(n, o, height, width, x.dtype), empty_images(n, o, height, width, np.dtype(np.int8))
@@ -271,6 +274,16 @@ def _separately(
     return dweight, bias, conv2d_input_grad(u, weight, input_size=x.shape[2:], **shape)
 
 
+def _by_tiles(
+    g: Array, y: Array | None, place: Array | None, x: Array, weight: Array, need_x: bool, padding: Pair
+) -> tuple[Array, ...]:
+    """The same by Winograd's tiles."""
+    found = winograd_grad.gradients(
+        g, y, place, x, weight if need_x else None, x.shape[1], x.shape[2:], padding
+    )  # fmt: skip
+    return found if need_x else found[:2]
+
+
 def _small(size: Pair, n: int, o: int, itemsize: int, stride: Pair) -> bool:
     """Whether images are small, and many enough to be shared among the threads."""
     return stride == (1, 1) and n >= 4 and size[0] * size[1] * o * itemsize <= LARGEST
@@ -282,6 +295,8 @@ def conv2d_relu_grad(
 ) -> tuple[Array, ...]:  # fmt: skip
     """gy, y: (n, o, oh, ow), x: (n, c, h, w), weight: (o, c/groups, kh, kw) -> cotangents of weight, bias, and x."""
     size = gy.shape[2:]
+    if winograd_grad.suits(x.shape, weight.shape, size, stride, dilation, need_x=need_x):
+        return _by_tiles(gy, y, None, x, weight, need_x, padding)
     if _small(size, len(x), len(weight), x.itemsize, stride):
         none = np.empty((0, 1, 1, 1), np.int8)
         return _backward(gy, y, none, x, weight, need_x, padding, dilation, groups, size)
@@ -300,6 +315,8 @@ def conv2d_relu_max_pool2d_grad(
     """gy, place: (n, o, oh // 2, ow // 2), x, weight as in `conv2d_relu_grad`."""
     n, o = gy.shape[:2]
     size = out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    if winograd_grad.suits(x.shape, weight.shape, size, stride, dilation, need_x=need_x, pooled=True):
+        return _by_tiles(gy, None, place, x, weight, need_x, padding)
     if _small(size, n, o, x.itemsize, stride):
         none = np.empty((0, 1, 1, 1), x.dtype)
         return _backward(gy, none, place, x, weight, need_x, padding, dilation, groups, size)

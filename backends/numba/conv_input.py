@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from . import winograd_grad
 from .compile import Floats, Ints, jit, kernel
 from .conv import geometry, multiply
 from .layout import channels_last, ready
@@ -237,11 +238,13 @@ def conv2d_input_grad(
     gy: Array, weight: Array, *, input_size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Array:
     """gy: (n, o, oh, ow), weight: (o, c/groups, kh, kw) -> (n, c, *input_size)."""
-    if stride == (1, 1):
-        return _flipped(gy, weight, input_size, padding, dilation, groups)
     n, o, oh, ow = gy.shape
     _, per_group, kh, kw = weight.shape
     c = per_group * groups
+    if winograd_grad.suits((n, c, *input_size), weight.shape, (oh, ow), stride, dilation, need_weight=False):
+        return winograd_grad.gradients(gy, None, None, None, weight, c, input_size, padding)[2]
+    if stride == (1, 1):
+        return _flipped(gy, weight, input_size, padding, dilation, groups)
     geo, _ = geometry(
         (n, c, *input_size), weight.shape, (oh, ow), stride, padding, dilation, groups, gy.itemsize
     )  # fmt: skip

@@ -24,7 +24,7 @@ def lanes(itemsize: int) -> int:
     return VECTOR_BYTES // itemsize
 
 
-class _Code:
+class Code:
     """What the functions below are written with: loads, stores and constants of one dtype's vectors."""
 
     def __init__(self, context: Any, builder: Any, dtype: Any) -> None:
@@ -53,10 +53,21 @@ class _Code:
         builder = self.builder
         return builder.or_(builder.fcmp_ordered(">=", x, y), builder.fcmp_unordered("uno", x, x))
 
+    def top(self, p: Any, q: Any, r: Any, s: Any) -> tuple[Any, Any]:
+        """The largest of four vectors and 0, and its place; −1 where none is positive. See `top_vector`."""
+        select = self.builder.select
+        left, lower_left = self.beats(p, q), self.beats(r, s)
+        u, i = select(left, p, q), select(left, self.tap(0), self.tap(1))
+        v, j = select(lower_left, r, s), select(lower_left, self.tap(2), self.tap(3))
+        upper = self.beats(u, v)
+        top, tap = select(upper, u, v), select(upper, i, j)
+        flat = self.builder.fcmp_ordered("<=", top, self.zero)
+        return select(flat, self.zero, top), select(flat, self.tap(-1), tap)
 
-def _signature(like: Any, arguments: tuple[Any, ...], generate: Callable[..., None]) -> Any:
+
+def vector_code(like: Any, arguments: tuple[Any, ...], generate: Callable[..., None]) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        generate(_Code(context, builder, like.dtype), *args[1:])
+        generate(Code(context, builder, like.dtype), *args[1:])
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * len(arguments)), codegen
@@ -66,13 +77,13 @@ def _signature(like: Any, arguments: tuple[Any, ...], generate: Callable[..., No
 def spread_vector(typingctx: Any, like: Any, g: Any, place: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     """g to that of the four addresses which `place` (int8) names, 0 to the others; to none of them for −1."""
 
-    def generate(code: _Code, g: Any, place: Any, *targets: Any) -> None:
+    def generate(code: Code, g: Any, place: Any, *targets: Any) -> None:
         value, where = code.load(g), code.load(place, code.bytes)
         for n, target in enumerate(targets):
             here = code.builder.icmp_signed("==", where, code.tap(n))
             code.store(code.builder.select(here, value, code.zero), target)
 
-    return _signature(like, (g, place, a, b, c, d), generate)
+    return vector_code(like, (g, place, a, b, c, d), generate)
 
 
 @intrinsic
@@ -82,26 +93,19 @@ def top_vector(typingctx: Any, like: Any, a: Any, b: Any, c: Any, d: Any, out: A
     The first of equal ones and the first NaN win.
     """
 
-    def generate(code: _Code, a: Any, b: Any, c: Any, d: Any, out: Any, place: Any) -> None:
-        select = code.builder.select
-        p, q, r, s = (code.load(address) for address in (a, b, c, d))
-        left, lower_left = code.beats(p, q), code.beats(r, s)
-        u, i = select(left, p, q), select(left, code.tap(0), code.tap(1))
-        v, j = select(lower_left, r, s), select(lower_left, code.tap(2), code.tap(3))
-        upper = code.beats(u, v)
-        top, tap = select(upper, u, v), select(upper, i, j)
-        flat = code.builder.fcmp_ordered("<=", top, code.zero)
-        code.store(select(flat, code.zero, top), out)
-        code.store(select(flat, code.tap(-1), tap), place)
+    def generate(code: Code, a: Any, b: Any, c: Any, d: Any, out: Any, place: Any) -> None:
+        top, tap = code.top(*(code.load(address) for address in (a, b, c, d)))
+        code.store(top, out)
+        code.store(tap, place)
 
-    return _signature(like, (a, b, c, d, out, place), generate)
+    return vector_code(like, (a, b, c, d, out, place), generate)
 
 
 @intrinsic
 def sum_vectors(typingctx: Any, like: Any, x: Any, step: Any, count: Any, total: Any) -> Any:
     """Add the vectors at x, x + step, … (bytes), `count` of them, one after the other, to the one at `total`."""
 
-    def generate(code: _Code, x: Any, step: Any, count: Any, total: Any) -> None:
+    def generate(code: Code, x: Any, step: Any, count: Any, total: Any) -> None:
         builder = code.builder
         first = code.load(total)
         entry = builder.block
@@ -121,14 +125,14 @@ def sum_vectors(typingctx: Any, like: Any, x: Any, step: Any, count: Any, total:
         result.add_incoming(following, loop)
         code.store(result, total)
 
-    return _signature(like, (x, step, count, total), generate)
+    return vector_code(like, (x, step, count, total), generate)
 
 
 def _copier(name: str, elements: Callable[[int], int]) -> Any:
     """Makes what copies `count` runs of so many elements, from x, x + x_step, … (bytes) to out, out + out_step, …"""
 
     def copy_runs(typingctx: Any, like: Any, x: Any, x_step: Any, out: Any, out_step: Any, count: Any) -> Any:
-        def generate(code: _Code, x: Any, x_step: Any, out: Any, out_step: Any, count: Any) -> None:
+        def generate(code: Code, x: Any, x_step: Any, out: Any, out_step: Any, count: Any) -> None:
             builder, zero = code.builder, ir.Constant(_WORD, 0)
             run = ir.VectorType(code.floats.element, elements(code.size))
             entry = builder.block
@@ -145,7 +149,7 @@ def _copier(name: str, elements: Callable[[int], int]) -> Any:
             builder.cbranch(builder.icmp_signed("<", k_next, count), loop, done)
             builder.position_at_end(done)
 
-        return _signature(like, (x, x_step, out, out_step, count), generate)
+        return vector_code(like, (x, x_step, out, out_step, count), generate)
 
     copy_runs.__name__ = copy_runs.__qualname__ = name
     return intrinsic(copy_runs)
@@ -159,7 +163,7 @@ copy_heights = _copier("copy_heights", lambda size: TALL_ROWS)  #: as long as th
 def transpose_vectors(typingctx: Any, like: Any, x: Any, x_step: Any, out: Any, out_step: Any) -> Any:
     """The square of `lanes` vectors at x, x + x_step, … (bytes), transposed, to out, out + out_step, …"""
 
-    def generate(code: _Code, x: Any, x_step: Any, out: Any, out_step: Any) -> None:
+    def generate(code: Code, x: Any, x_step: Any, out: Any, out_step: Any) -> None:
         builder, n = code.builder, code.lanes
 
         def at(base: Any, step: Any, row: int) -> Any:
@@ -181,7 +185,7 @@ def transpose_vectors(typingctx: Any, like: Any, x: Any, x_step: Any, out: Any, 
         for row in range(n):
             code.store(rows[row], at(out, out_step, row))
 
-    return _signature(like, (x, x_step, out, out_step), generate)
+    return vector_code(like, (x, x_step, out, out_step), generate)
 
 
 class Lanes:
@@ -219,7 +223,7 @@ def elementwise(
     body(load, store): `load(address)` gives the elements of the array at that address, `store(value, *addresses)`
     puts them there. It loads all before it stores.
     """
-    code = _Code(context, builder, dtype)
+    code = Code(context, builder, dtype)
 
     def loop(first: Any, stop: Any, kind: Any, step: int) -> Any:
         before = builder.block
@@ -248,3 +252,14 @@ def elementwise(
     whole = builder.and_(count, lanes_mask)
     loop(ir.Constant(_WORD, 0), whole, code.floats, code.lanes)
     loop(whole, count, code.floats.element, 1)
+
+
+@intrinsic
+def mask_vector(typingctx: Any, like: Any, g: Any, y: Any, out: Any) -> Any:
+    """g where y is positive or NaN, else 0."""
+
+    def generate(code: Code, g: Any, y: Any, out: Any) -> None:
+        flat = code.builder.fcmp_ordered("<=", code.load(y), code.zero)
+        code.store(code.builder.select(flat, code.zero, code.load(g)), out)
+
+    return vector_code(like, (g, y, out), generate)

@@ -22,6 +22,8 @@ SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "whole": ((2, 3, 3, 3), (4, 3, 3, 3), {}),
     "wide-stride": ((1, 2, 8, 7), (2, 2, 2, 1), {"stride": (3, 4), "padding": (1, 0)}),
     "odd-channels": ((1, 5, 4, 19), (17, 5, 3, 3), {"padding": (1, 1)}),
+    "tiles": ((4, 17, 13, 12), (19, 17, 3, 3), {"padding": (0, 1)}),
+    "tiles-padded": ((1, 16, 22, 23), (33, 16, 3, 3), {"padding": (2, 2)}),
     "empty-batch": ((0, 2, 4, 4), (3, 2, 3, 3), {"padding": (1, 1)}),
 }
 DEFAULTS: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
@@ -106,7 +108,7 @@ def _rows() -> list[OpCase]:
                 params={"kernel_size": weight[2:], **p}, label=label,
             ),
         ]  # fmt: skip
-        if label in ("plain", "options", "one-channel", "empty-batch"):
+        if label in ("plain", "options", "one-channel", "tiles", "empty-batch"):
             inputs = [real(*x), real(*weight), real(weight[0])]
             rows.append(OpCase(ops.conv2d_bias, inputs, conv_reference(p), params=p, label=label))
     return rows

@@ -25,6 +25,7 @@ CONV: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "gray": ((3, 1, 6, 6), (5, 1, 3, 3), PLAIN),
     "many": ((5, 2, 4, 3), (3, 2, 2, 2), {**PLAIN, "padding": (0, 1)}),
     "groups": ((1, 4, 4, 4), (6, 2, 3, 3), {**PLAIN, "groups": 2}),
+    "tiles": ((4, 17, 13, 12), (19, 17, 3, 3), {**PLAIN, "padding": (0, 1)}),
 }
 # after a convolution, with windows side by side
 POOLED: dict[str, tuple[tuple[int, ...], tuple[int, ...], Pair, dict[str, Any]]] = {
@@ -34,6 +35,7 @@ POOLED: dict[str, tuple[tuple[int, ...], tuple[int, ...], Pair, dict[str, Any]]]
     "stride": ((1, 2, 9, 8), (3, 2, 3, 3), (2, 2), {**PLAIN, "stride": (2, 1)}),
     "wide": ((1, 2, 6, 8), (3, 2, 3, 3), (2, 3), PLAIN),
     "groups": ((4, 4, 4, 4), (6, 2, 2, 2), (2, 2), {**PLAIN, "groups": 2, "dilation": (2, 1)}),
+    "tiles": ((4, 17, 13, 14), (19, 17, 3, 3), (2, 2), {**PLAIN, "padding": (1, 0)}),
 }
 
 
