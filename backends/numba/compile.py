@@ -120,9 +120,10 @@ def cache_directory() -> Path | None:
         return None
 
 
-def jit(fn: Callable[..., Any]) -> Any:
+def jit(fn: Callable[..., Any], inline: str = "never") -> Any:
     """Compile a helper that kernels call. It becomes part of them, so it has no cache of its own."""
-    return numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(fn)
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, "inline": inline}
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(fn)
 
 
 _word_at = ctypes.c_size_t.from_address
@@ -264,7 +265,10 @@ class Kernel:
                 signature = types.void(types.int64, types.int64)
                 options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
                 made: Any = CFunc(
-                    _entry(jit(self.fn), _unpack(kinds)), (signature.args, signature.return_type), {}, options
+                    _entry(jit(self.fn, "always"), _unpack(kinds), len(kinds)),
+                    (signature.args, signature.return_type),
+                    {},
+                    options,
                 )
                 _cached(made, self.fn, str(dtype)).compile()
                 self._compiled.append(made)
@@ -282,11 +286,12 @@ def kernel(fn: Callable[..., Any]) -> Kernel:
     return Kernel(fn)
 
 
-def _entry(fn: Any, unpack: Any) -> Callable[[int, int], None]:
-    def entry(block: int, task: int) -> None:
-        fn(*unpack(block), task)
-
-    return entry
+def _entry(fn: Any, unpack: Any, count: int) -> Any:
+    """What is called for a task. Written out, so that Numba can make the kernel part of it before it compiles."""
+    names = "".join(f"a{i}, " for i in range(count))
+    scope = {"__name__": __name__, "fn": fn, "unpack": unpack}  # a cached function is looked up in its module
+    exec(f"def entry(block, task):\n    ({names}) = unpack(block)\n    fn({names}task)\n", scope)
+    return scope["entry"]
 
 
 def _unpack(kinds: list[Any]) -> Any:

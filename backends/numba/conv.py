@@ -22,6 +22,7 @@ from .compile import Floats, Ints, jit, kernel
 from .layout import channels_last, ready
 from .memory import empty, empty_images
 from .tile import ROWS, fma_tile, tile_width
+from .vectors import copy_bytes
 
 Array = Any
 Pair = tuple[int, int]
@@ -95,9 +96,9 @@ def _pack_panel(w: Floats, bias: Floats, packed: Floats, packed_bias: Floats, ge
 
 @jit
 def _copy_tile(a: Array, at: int, lda: int, b: Array, bt: int, ldb: int, rows: int, cols: int) -> None:
+    size = a.itemsize
     for r in range(rows):
-        for j in range(cols):
-            b[bt + r * ldb + j] = a[at + r * lda + j]
+        copy_bytes(b.ctypes.data + (bt + r * ldb) * size, a.ctypes.data + (at + r * lda) * size, cols * size)
 
 
 @jit

@@ -19,7 +19,7 @@ from .conv_input import conv2d_input_grad, find_inputs, pack_flipped, pad_cotang
 from .layout import channels_last
 from .memory import empty, empty_images
 from .tile import ROWS, VECTOR_BYTES, tile_width
-from .vectors import spread_vector, sum_vectors, top_vector
+from .vectors import clear_bytes, copy_bytes, lanes, mask_vector, spread_vector, sum_vectors, top_vector
 
 Array = Any
 Pair = tuple[int, int]
@@ -31,38 +31,28 @@ PIXELS = 128  # of the convolution's result that a task takes at once, at the le
 
 
 @jit
-def _top(x: Floats, a: int, right: int, below: int, zero: Any) -> Any:
-    """The largest of four numbers and 0, and which it is: 0 to 3, or −1."""
-    p, q, r, s = x[a], x[a + right], x[a + below], x[a + below + right]
-    left, lower_left = (p >= q) | (p != p), (r >= s) | (r != r)
-    u, i = (p, np.int8(0)) if left else (q, np.int8(1))
-    v, j = (r, np.int8(2)) if lower_left else (s, np.int8(3))
-    upper = (u >= v) | (u != u)
-    top = u if upper else v
-    tap = i if upper else j
-    flat = top <= zero
-    return (zero if flat else top), (np.int8(-1) if flat else tap)
-
-
-@jit
 def _pool_row(
-    conv_rows: Floats, base: int, width: int, o: int, out: Floats, place: Bytes, target: int, ow: int
-) -> None:
-    """Windows of 2 × 2 in two rows of pixels: the maximum of each and 0, and its place, or −1."""
-    zero, size = conv_rows.dtype.type(0), conv_rows.itemsize
+    conv_rows: Floats, base: int, width: int, o: int, out: Floats, place: Bytes, target: int, ow: int, tail: Floats,
+    tail_place: Bytes,
+) -> None:  # fmt: skip
+    """Windows of 2 × 2 in two rows of pixels: the maximum of each and 0, and its place, or −1.
+
+    Channels that do not fill a vector go through `tail`; a vector behind the rows may be read.
+    """
+    size = conv_rows.itemsize
     step = VECTOR_BYTES // size
-    whole = o // step * step
     for ox in range(ow):
-        a, at = base + 2 * ox * o, target + ox * o
-        for k in range(0, whole, step):
-            p = conv_rows.ctypes.data + (a + k) * size
+        for k in range(0, o, step):
+            p = conv_rows.ctypes.data + (base + 2 * ox * o + k) * size
             r = p + width * o * size
-            top_vector(
-                conv_rows, p, p + o * size, r, r + o * size, out.ctypes.data + (at + k) * size,
-                place.ctypes.data + at + k,
-            )  # fmt: skip
-        for k in range(whole, o):
-            out[at + k], place[at + k] = _top(conv_rows, a + k, o, width * o, zero)
+            at = target + ox * o + k
+            y, where = out.ctypes.data + at * size, place.ctypes.data + at
+            whole = k + step <= o
+            to, to_place = (y, where) if whole else (tail.ctypes.data, tail_place.ctypes.data)
+            top_vector(conv_rows, p, p + o * size, r, r + o * size, to, to_place)
+            if not whole:
+                copy_bytes(y, to, (o - k) * size)
+                copy_bytes(where, to_place, o - k)
 
 
 @kernel
@@ -80,13 +70,16 @@ def _forward_band(
     limits = np.empty(2 * (rows.size // ROWS), np.int64)
     limits[0::2], limits[1::2] = 0, geo[6]
     corner = np.zeros(ROWS * geo[11], x.dtype)
-    scratch = np.empty(count * o, x.dtype)
+    step = VECTOR_BYTES // x.itemsize
+    scratch = np.empty(count * o + step, x.dtype)  # whose last vector may reach over its end
+    tail, tail_place = np.empty(step, x.dtype), np.empty(step, np.int8)
     find_pixels(rows, start, start + count, geo)
     multiply(x, steps, w, bias, scratch, rows, limits, corner, 0, count, geo)
     pooled = width // 2
     for row in range(bottom - top):
         _pool_row(
-            scratch, 2 * row * width * o, width, o, out, place, (image * height + top + row) * pooled * o, pooled
+            scratch, 2 * row * width * o, width, o, out, place, (image * height + top + row) * pooled * o, pooled,
+            tail, tail_place,
         )  # fmt: skip
 
 
@@ -126,59 +119,114 @@ def conv2d_relu(x: Array, weight: Array, bias: Array, **geometry: Any) -> Array:
 
 
 @jit
-def _put(g: Floats, place: Bytes, u: Floats, source: int, a: int, right: int, below: int, o: int) -> None:
-    """One window's cotangent, to the four pixels of u from `a` on."""
+def _put(
+    g: Floats, place: Bytes, u: Floats, source: int, a: int, right: int, below: int, o: int, tail: Floats,
+    tail_place: Bytes,
+) -> None:  # fmt: skip
+    """One window's cotangent, to the four pixels of u from `a` on; a rest of channels goes through `tail`."""
     size = u.itemsize
     step = VECTOR_BYTES // size
-    whole = o // step * step
-    for k in range(0, whole, step):
-        at = u.ctypes.data + (a + k) * size
-        spread_vector(
-            u, g.ctypes.data + (source + k) * size, place.ctypes.data + source + k, at, at + right * size,
-            at + below * size, at + (below + right) * size,
-        )  # fmt: skip
-    zero = u.dtype.type(0)
-    for k in range(whole, o):
-        v, tap = g[source + k], place[source + k]
-        u[a + k] = v if tap == 0 else zero
-        u[a + right + k] = v if tap == 1 else zero
-        u[a + below + k] = v if tap == 2 else zero
-        u[a + below + right + k] = v if tap == 3 else zero
+    for k in range(0, o, step):
+        value, where = g.ctypes.data + (source + k) * size, place.ctypes.data + source + k
+        to = u.ctypes.data + (a + k) * size
+        if k + step <= o:
+            spread_vector(g, value, where, to, to + right * size, to + below * size, to + (below + right) * size)
+            continue
+        part, t = (o - k) * size, tail.ctypes.data
+        copy_bytes(t, value, part)
+        copy_bytes(tail_place.ctypes.data, where, o - k)
+        line = step * size
+        spread_vector(g, t, tail_place.ctypes.data, t, t + line, t + 2 * line, t + 3 * line)
+        copy_bytes(to, t, part)
+        copy_bytes(to + right * size, t + line, part)
+        copy_bytes(to + below * size, t + 2 * line, part)
+        copy_bytes(to + (below + right) * size, t + 3 * line, part)
 
 
 @jit
-def _spread(g: Floats, place: Bytes, u: Floats, image: int, at: int, oh: int, ow: int, o: int) -> None:
+def _spread(
+    g: Floats, place: Bytes, u: Floats, image: int, at: int, oh: int, ow: int, o: int, tail: Floats, tail_place: Bytes
+) -> None:
     """One image's cotangent, from the windows to the places of their maxima, into u from `at` on."""
-    height, width = oh // 2, ow // 2
+    height, width, pixel = oh // 2, ow // 2, o * u.itemsize
     for y in range(height):
         for x in range(width):
             source = ((image * height + y) * width + x) * o
-            _put(g, place, u, source, at + (2 * y * ow + 2 * x) * o, o, ow * o, o)
-        for row in range(2 * y, 2 * y + 2):
-            u[at + (row * ow + 2 * width) * o : at + (row + 1) * ow * o] = 0
-    u[at + 2 * height * ow * o : at + oh * ow * o] = 0
+            _put(g, place, u, source, at + (2 * y * ow + 2 * x) * o, o, ow * o, o, tail, tail_place)
+    first = u.ctypes.data + at * u.itemsize
+    for row in range(2 * height):
+        clear_bytes(first + (row * ow + 2 * width) * pixel, (ow - 2 * width) * pixel)
+    clear_bytes(first + 2 * height * ow * pixel, (oh - 2 * height) * ow * pixel)
 
 
 @jit
-def _mask(g: Floats, y: Floats, u: Floats, start: int, count: int) -> None:
-    """g where y is positive, else 0, as `relu_grad`."""
-    zero = u.dtype.type(0)
-    for i in range(count):
-        v = g[start + i]
-        u[i] = zero if y[start + i] <= zero else v
+def _mask(g: Floats, y: Floats, u: Floats, start: int, count: int, tail: Floats) -> None:
+    """g where y is positive, else 0, as `relu_grad`; `count` elements from `start` on."""
+    size = u.itemsize
+    step = VECTOR_BYTES // size
+    for i in range(0, count, step):
+        a, b, to = g.ctypes.data + (start + i) * size, y.ctypes.data + (start + i) * size, u.ctypes.data + i * size
+        if i + step <= count:
+            mask_vector(u, a, b, to)
+            continue
+        t, part = tail.ctypes.data, (count - i) * size
+        copy_bytes(t, a, part)
+        copy_bytes(t + step * size, b, part)
+        mask_vector(u, t, t + step * size, t)
+        copy_bytes(to, t, part)
 
 
 @jit
 def _add_rows(u: Floats, count: int, sums: Floats, at: int, o: int) -> None:
-    """Add `count` rows of u, one after the other, to sums[at:at + o]."""
+    """Add `count` rows of u, one after the other, to sums[at:at + o], where there is room for whole vectors."""
     size = u.itemsize
     step = VECTOR_BYTES // size
-    whole = o // step * step
-    for k in range(0, whole, step):
+    for k in range(0, o, step):
         sum_vectors(u, u.ctypes.data + k * size, o * size, count, sums.ctypes.data + (at + k) * size)
-    for k in range(whole, o):
-        for m in range(count):
-            sums[at + k] += u[m * o + k]
+
+
+@jit
+def _chunk_weights(
+    g: Floats, y: Floats, place: Bytes, x: Floats, steps: Ints, partial: Floats, sums: Floats, u: Floats, rows: Ints,
+    edge: Floats, zero: Floats, tail: Floats, tail_place: Bytes, geo: Ints, oh: int, task: int, first: int, image: int,
+    some: int,
+) -> None:  # fmt: skip
+    """The cotangent of `some` images' convolution, into u, and with it bias and weight gradient."""
+    per_image, ow, o = geo[1], geo[2], geo[7]
+    step = VECTOR_BYTES // g.itemsize
+    wide = (o + step - 1) // step * step * g.itemsize
+    if image == first:
+        clear_bytes(sums.ctypes.data + task * wide, wide)
+    if place.size:
+        for i in range(some):
+            _spread(g, place, u, image + i, i * per_image * o, oh, ow, o, tail, tail_place)
+    else:
+        _mask(g, y, u, image * per_image * o, some * per_image * o, tail)
+    _add_rows(u, some * per_image, sums, task * wide // g.itemsize, o)
+    start = image * per_image
+    weight_sums(
+        x, steps, u, partial, rows, edge, zero, task, 0, steps.size // ROWS, start, start + some * per_image, start,
+        image == first, geo,
+    )  # fmt: skip
+
+
+@kernel
+def _backward_weights(
+    g: Floats, y: Floats, place: Bytes, x: Floats, steps: Ints, partial: Floats, sums: Floats, geo: Ints, n: int,
+    oh: int, chunk: int, spans: int, task: int,
+) -> None:  # fmt: skip
+    """Bias and weight gradient of some images, `chunk` at once: all that a first layer needs."""
+    first, last = n * task // spans, n * (task + 1) // spans
+    step = VECTOR_BYTES // g.itemsize
+    u = np.empty(chunk * geo[1] * geo[7] + step, g.dtype)  # whose last vector may reach over its end
+    tail, tail_place = np.empty(4 * step, g.dtype), np.empty(step, np.int8)
+    rows = np.empty(conv.SPAN + ROWS, np.int64)
+    edge, zero = np.zeros(conv.SPAN * geo[11], g.dtype), np.zeros(geo[11], g.dtype)
+    for image in range(first, last, chunk):
+        _chunk_weights(
+            g, y, place, x, steps, partial, sums, u, rows, edge, zero, tail, tail_place, geo, oh, task, first, image,
+            min(chunk, last - image),
+        )  # fmt: skip
 
 
 @kernel
@@ -187,44 +235,31 @@ def _backward_images(
     partial: Floats, sums: Floats, dx: Floats, geo: Ints, geo_in: Ints, n: int, oh: int, left: int, above: int,
     chunk: int, spans: int, task: int,
 ) -> None:  # fmt: skip
-    """Bias, weight and input gradient of some images, `chunk` at once. dx is empty if it is not wanted.
-
-    geo is of the convolution, geo_in of that of the padded cotangent with the flipped weight.
-    """
+    """The same with the input gradient; geo_in is of the padded cotangent's convolution with the flipped weight."""
     per_image, ow, o = geo[1], geo[2], geo[7]
     first, last = n * task // spans, n * (task + 1) // spans
-    u = np.empty(chunk * per_image * o, g.dtype)
+    step = VECTOR_BYTES // g.itemsize
+    u = np.empty(chunk * per_image * o + step, g.dtype)
+    tail, tail_place = np.empty(4 * step, g.dtype), np.empty(step, np.int8)
     rows = np.empty(conv.SPAN + ROWS, np.int64)
     edge, zero = np.zeros(conv.SPAN * geo[11], g.dtype), np.zeros(geo[11], g.dtype)
-    sums[task * o : (task + 1) * o] = 0
     height, row, inputs = geo_in[15], geo_in[16], geo_in[1]
-    wanted = dx.size > 0
-    padded = np.empty(chunk * height * row * o if wanted else 0, g.dtype)
-    rows_in = np.empty((chunk * inputs + ROWS - 1) // ROWS * ROWS if wanted else 0, np.int64)
+    padded = np.empty(chunk * height * row * o, g.dtype)
+    rows_in = np.empty((chunk * inputs + ROWS - 1) // ROWS * ROWS, np.int64)
     limits = np.empty(2 * (rows_in.size // ROWS), np.int64)
     corner = np.zeros(ROWS * geo_in[11], g.dtype)
-    if wanted:
-        find_inputs(rows_in, limits, chunk * inputs, -above, oh, geo_in[14] * geo_in[10], geo_in)
+    find_inputs(rows_in, limits, chunk * inputs, -above, oh, geo_in[14] * geo_in[10], geo_in)
     for image in range(first, last, chunk):
         some = min(chunk, last - image)
-        count = some * per_image
-        if place.size:
-            for i in range(some):
-                _spread(g, place, u, image + i, i * per_image * o, oh, ow, o)
-        else:
-            _mask(g, y, u, image * per_image * o, count * o)
-        _add_rows(u, count, sums, task * o, o)
-        start = image * per_image
-        weight_sums(
-            x, steps, u, partial, rows, edge, zero, task, 0, steps.size // ROWS, start, start + count, start,
-            image == first, geo,
+        _chunk_weights(
+            g, y, place, x, steps, partial, sums, u, rows, edge, zero, tail, tail_place, geo, oh, task, first, image,
+            some,
         )  # fmt: skip
-        if wanted:
-            for i in range(some):
-                pad_cotangent(u, padded, i * height * row * o, i, -above, height, row, oh, ow, left, o)
-            multiply(
-                padded, steps_in, w, zeros, dx, rows_in, limits, corner, image * inputs, (image + some) * inputs, geo_in
-            )  # fmt: skip
+        for i in range(some):
+            pad_cotangent(u, padded, i * height * row * o, i, -above, height, row, oh, ow, left, o)
+        multiply(
+            padded, steps_in, w, zeros, dx, rows_in, limits, corner, image * inputs, (image + some) * inputs, geo_in
+        )  # fmt: skip
 
 
 def _backward(
@@ -241,25 +276,25 @@ def _backward(
     width = -(-(o // groups) // nr) * nr
     spans = max(1, min(n, 16 if n >= 128 else 8, n * oh * ow // 64))
     chunk = max(1, min(-(-n // spans), -(-PIXELS // (oh * ow))))
-    partial, sums = empty((spans * groups * steps.size * width,), dtype), np.empty((spans, o), dtype)
-    above, left = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
+    partial = empty((spans * groups * steps.size * width,), dtype)
+    step = lanes(item)
+    sums = np.empty((spans, -(-o // step) * step), dtype)
+    arrays = channels_last(g), channels_last(y), channels_last(place), channels_last(x, padding), steps
+    dx: tuple[Array, ...] = ()
     if need_x:
         extent, row = dilation[0] * (kh - 1), w + dilation[1] * (kw - 1)
         geo_in, steps_in = geometry(
             (n, o, h + extent, row), (c, o // groups, kh, kw), (h, w), (1, 1), (0, 0), dilation, groups, item
         )
-        packed, zeros = pack_flipped(weight, groups)
-        dx = empty_images(n, c, h, w, dtype)
+        dx = (empty_images(n, c, h, w, dtype),)
+        _backward_images(
+            spans, *arrays, *pack_flipped(weight, groups), steps_in, partial, sums, channels_last(dx[0]), geo, geo_in,
+            n, oh, dilation[1] * (kw - 1) - padding[1], extent - padding[0], chunk, spans,
+        )  # fmt: skip
     else:
-        geo_in, steps_in, packed = geo, steps, np.empty(0, dtype)
-        zeros, dx = packed, packed.reshape(0, 1, 1, 1)
-    _backward_images(
-        spans, channels_last(g), channels_last(y), channels_last(place), channels_last(x, padding), steps, packed,
-        zeros, steps_in, partial, sums, channels_last(dx), geo, geo_in, n, oh, left, above, chunk, spans,
-    )  # fmt: skip
+        _backward_weights(spans, *arrays, partial, sums, geo, n, oh, chunk, spans)
     dweight = reduce_weight(partial, weight.shape, spans, width, steps.size, groups, geo)
-    bias = sums.sum(axis=0)
-    return (dweight, bias, dx) if need_x else (dweight, bias)
+    return dweight, sums[:, :o].sum(axis=0), *dx
 
 
 def _separately(
@@ -305,7 +340,9 @@ def conv2d_relu_grad(
 
 @kernel
 def _spread_image(g: Floats, place: Bytes, u: Floats, oh: int, ow: int, o: int, image: int) -> None:
-    _spread(g, place, u, image, image * oh * ow * o, oh, ow, o)
+    step = VECTOR_BYTES // g.itemsize
+    tail, tail_place = np.empty(4 * step, g.dtype), np.empty(step, np.int8)
+    _spread(g, place, u, image, image * oh * ow * o, oh, ow, o, tail, tail_place)
 
 
 def conv2d_relu_max_pool2d_grad(

@@ -18,6 +18,7 @@ from .conv import geometry, multiply
 from .layout import channels_last, ready
 from .memory import empty_images
 from .tile import ROWS, fma_tile, tile_width
+from .vectors import clear_bytes, copy_bytes
 
 Array = Any
 Pair = tuple[int, int]
@@ -45,18 +46,18 @@ def pad_cotangent(
     o: int,
 ) -> None:  # fmt: skip
     """Rows top..top+height-1 of one image of g, `left` columns in, with zeros around; a negative `left` cuts."""
-    row = width * o
+    size = g.itemsize
+    row = width * o * size
     begin, end = min(max(left, 0), width), max(min(left + ow, width), 0)
     for y in range(height):
-        at = base + y * row
+        to = scratch.ctypes.data + base * size + y * row
         if top + y < 0 or top + y >= oh or begin >= end:
-            scratch[at : at + row] = 0
+            clear_bytes(to, row)
             continue
-        scratch[at : at + begin * o] = 0
-        scratch[at + end * o : at + row] = 0
-        source = ((image * oh + top + y) * ow + begin - left) * o
-        for j in range((end - begin) * o):
-            scratch[at + begin * o + j] = g[source + j]
+        clear_bytes(to, begin * o * size)
+        clear_bytes(to + end * o * size, (width - end) * o * size)
+        source = ((image * oh + top + y) * ow + begin - left) * o * size
+        copy_bytes(to + begin * o * size, g.ctypes.data + source, (end - begin) * o * size)
 
 
 @jit

@@ -12,6 +12,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
 from .compile import intrinsic
 from .tile import TALL_ROWS, VECTOR_BYTES, VECTORS
@@ -263,3 +264,26 @@ def mask_vector(typingctx: Any, like: Any, g: Any, y: Any, out: Any) -> Any:
         code.store(code.builder.select(flat, code.zero, code.load(g)), out)
 
     return vector_code(like, (g, y, out), generate)
+
+
+@intrinsic
+def copy_bytes(typingctx: Any, to: Any, source: Any, count: Any) -> Any:
+    """Copy `count` bytes from one address to another. A loop that copies costs LLVM far more time to compile."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        target, origin = (builder.inttoptr(address, _BYTE.as_pointer()) for address in args[:2])
+        cgutils.raw_memcpy(builder, target, origin, args[2], 1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def clear_bytes(typingctx: Any, to: Any, count: Any) -> Any:
+    """Set `count` bytes to 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        cgutils.memset(builder, builder.inttoptr(args[0], _BYTE.as_pointer()), args[1], 0)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen

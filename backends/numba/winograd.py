@@ -27,7 +27,7 @@ from .compile import Bytes, Floats, Ints, jit, kernel
 from .layout import channels_last, ready
 from .memory import empty_images
 from .tile import TALL_ROWS, VECTOR_BYTES, tall_fma_tile, tile_width
-from .vectors import lanes
+from .vectors import clear_bytes, copy_bytes, lanes
 from .winograd_tiles import enter_tile, leave_pooled_tile, leave_tile
 
 Array = Any
@@ -139,62 +139,63 @@ def aligned(scratch: Floats) -> int:
 
 
 @jit
-def _copy_window(x: Floats, image: int, y0: int, x0: int, h: int, w: int, c: int, scratch: Floats, to: int) -> None:
-    """4 × 4 pixels, zero outside the image, as rows of whole vectors."""
-    step = VECTOR_BYTES // x.itemsize
-    row = (c + step - 1) // step * step
-    for i in range(4):
-        for j in range(4):
-            at = to + (4 * i + j) * row
-            if y0 + i < 0 or y0 + i >= h or x0 + j < 0 or x0 + j >= w:
-                for k in range(row):
-                    scratch[at + k] = 0
-                continue
-            source = ((image * h + y0 + i) * w + x0 + j) * c
-            for k in range(c):
-                scratch[at + k] = x[source + k]
-            for k in range(c, row):
-                scratch[at + k] = 0
+def place_of(tile: int, geo: Ints) -> tuple[int, int, int]:
+    """A tile's image, row and column."""
+    rows, columns = geo[6], geo[7]
+    line = tile // columns
+    image = line // rows
+    return image, line - image * rows, tile - line * columns
+
+
+@jit
+def move_window(
+    x: int, y0: int, x0: int, h: int, w: int, pixel: int, part: int, stage: int, line: int, back: bool
+) -> None:  # fmt: skip
+    """Copy those of 4 × 4 pixels that lie within an image to the stage, or back: `part` bytes of each.
+
+    x: address of the image, whose pixels lie `pixel` bytes apart; in the stage, `line` bytes.
+    """
+    for i in range(max(0, -y0), min(4, h - y0)):
+        for j in range(max(0, -x0), min(4, w - x0)):
+            a, b = x + ((y0 + i) * w + x0 + j) * pixel, stage + (4 * i + j) * line
+            if back:
+                copy_bytes(a, b, part)
+            else:
+                copy_bytes(b, a, part)
 
 
 @jit
 def enter_tiles(x: Floats, scratch: Floats, v: int, stage: int, start: int, stop: int, geo: Ints) -> None:
     """Bᵀ d B of tiles start..stop-1, from element v of the scratch buffer on; `stage` is for windows at an edge."""
-    h, w, c, rows, columns = geo[0], geo[1], geo[2], geo[6], geo[7]
-    lanes_, width, size = geo[11], geo[14], x.itemsize
-    step = (geo[13] * width + lanes_) * size
-    image, rest = divmod(start, rows * columns)
-    ty, tx = divmod(rest, columns)
+    h, w, c, lanes_, width, size = geo[0], geo[1], geo[2], geo[11], geo[14], x.itemsize
+    step, line = (geo[13] * width + lanes_) * size, width * size
+    staged = scratch.ctypes.data + stage * size
     for t in range(stop - start):
+        image, ty, tx = place_of(start + t, geo)
         y0, x0 = 2 * ty - geo[8], 2 * tx - geo[9]
+        pixels = x.ctypes.data + image * h * w * c * size
         if y0 >= 0 and x0 >= 0 and y0 + 4 <= h and x0 + 4 <= w and c == width:
-            source, row, pixel = x.ctypes.data + ((image * h + y0) * w + x0) * c * size, w * c * size, c * size
+            source, row, pixel = pixels + (y0 * w + x0) * c * size, w * c * size, c * size
         else:
-            _copy_window(x, image, y0, x0, h, w, c, scratch, stage)
-            source, row, pixel = scratch.ctypes.data + stage * size, 4 * width * size, width * size
+            clear_bytes(staged, 16 * line)
+            move_window(pixels, y0, x0, h, w, c * size, c * size, staged, line, False)
+            source, row, pixel = staged, 4 * line, line
         target = scratch.ctypes.data + (v + t * width) * size
-        for k in range(0, width * size, lanes_ * size):
+        for k in range(0, line, lanes_ * size):
             enter_tile(x, source + k, row, pixel, target + k, step)
-        tx += 1
-        if tx == columns:
-            tx, ty = 0, ty + 1
-            if ty == rows:
-                ty, image = 0, image + 1
 
 
 @jit
 def multiply_tiles(
-    like: Floats, a: int, a_step: int, rows: Ints, steps: Ints, b: int, b_step: int, ldb: int, zero: int, c: int,
-    c_step: int, ldc: int, count: int, depth: int,
+    like: Floats, a: int, a_step: int, rows: Ints, steps: Ints, b: int, b_step: int, ldb: int, i: int, i_step: int,
+    ldi: int, c: int, c_step: int, ldc: int, count: int, depth: int,
 ) -> None:  # fmt: skip
-    """Sixteen products C = A · B of `count` rows; C += A · B if `zero`, an address of zeros, is 0. Steps in bytes."""
+    """Sixteen products C = I + A · B of `count` rows; the steps from one to the next, in bytes."""
     for s in range(16):
         for r in range(0, count, TALL_ROWS):
-            at = c + s * c_step + r * ldc
-            initial, ldi = (zero, 0) if zero else (at, ldc)
             tall_fma_tile(
-                like, a + s * a_step, rows.ctypes.data + r * 8, steps.ctypes.data, b + s * b_step, ldb, initial, ldi,
-                at, ldc, depth,
+                like, a + s * a_step, rows.ctypes.data + r * 8, steps.ctypes.data, b + s * b_step, ldb,
+                i + s * i_step + r * ldi, ldi, c + s * c_step + r * ldc, ldc, depth,
             )  # fmt: skip
 
 
@@ -206,44 +207,29 @@ def _leave(
     scratch: Floats, m: int, stage: int, bias: Floats, out: Floats, relu: int, start: int, stop: int, panel: int,
     geo: Ints,
 ) -> None:  # fmt: skip
-    """Tiles start..stop-1 of one panel of output channels to their pixels."""
-    oh, ow, o, rows, columns, nr, lanes_ = geo[3], geo[4], geo[5], geo[6], geo[7], geo[10], geo[11]
-    size = out.itemsize
-    step = (geo[13] * nr + lanes_) * size
-    first = panel * nr
-    dump = scratch.ctypes.data + stage * size
-    image, rest = divmod(start, rows * columns)
-    ty, tx = divmod(rest, columns)
+    """Tiles start..stop-1 of one panel of output channels to their pixels; those outside go to the stage."""
+    oh, ow, o, nr, lanes_, size = geo[3], geo[4], geo[5], geo[10], geo[11], out.itemsize
+    step, line = (geo[13] * nr + lanes_) * size, lanes_ * size
+    staged = scratch.ctypes.data + stage * size
     for t in range(stop - start):
-        y, x = 2 * ty, 2 * tx
-        at = ((image * oh + y) * ow + x) * o
-        right, below = x + 1 < ow, y + 1 < oh
-        for k in range(first, min(first + nr, o), lanes_):
-            source = scratch.ctypes.data + (m + t * nr + k - first) * size
-            shift = bias.ctypes.data + k * size
-            if k + lanes_ <= o:
-                a = out.ctypes.data + (at + k) * size
-                b, c = a + o * size, a + ow * o * size
-                leave_tile(
-                    out, source, step, shift, relu, a, b if right else dump, c if below else dump,
-                    c + o * size if right and below else dump,
-                )  # fmt: skip
-                continue
-            line = lanes_ * size
-            leave_tile(out, source, step, shift, relu, dump, dump + line, dump + 2 * line, dump + 3 * line)
-            for j in range(o - k):
-                out[at + k + j] = scratch[stage + j]
-                if right:
-                    out[at + o + k + j] = scratch[stage + lanes_ + j]
-                if below:
-                    out[at + ow * o + k + j] = scratch[stage + 2 * lanes_ + j]
-                if right and below:
-                    out[at + (ow + 1) * o + k + j] = scratch[stage + 3 * lanes_ + j]
-        tx += 1
-        if tx == columns:
-            tx, ty = 0, ty + 1
-            if ty == rows:
-                ty, image = 0, image + 1
+        image, ty, tx = place_of(start + t, geo)
+        right, below = 2 * tx + 1 < ow, 2 * ty + 1 < oh
+        for k in range(panel * nr, min(panel * nr + nr, o), lanes_):
+            source = scratch.ctypes.data + (m + t * nr + k - panel * nr) * size
+            a = out.ctypes.data + (((image * oh + 2 * ty) * ow + 2 * tx) * o + k) * size
+            b, c, d = a + o * size, a + ow * o * size, a + (ow + 1) * o * size
+            whole = k + lanes_ <= o
+            leave_tile(
+                out, source, step, bias.ctypes.data + k * size, relu, a if whole else staged,
+                b if whole and right else staged + line, c if whole and below else staged + 2 * line,
+                d if whole and right and below else staged + 3 * line,
+            )  # fmt: skip
+            if not whole:
+                part = (o - k) * size
+                copy_bytes(a, staged, part)
+                copy_bytes(b, staged + line, part if right else 0)
+                copy_bytes(c, staged + 2 * line, part if below else 0)
+                copy_bytes(d, staged + 3 * line, part if right and below else 0)
 
 
 @jit
@@ -254,34 +240,34 @@ def _leave_pooled(
     """The same with the maximum of each tile, and its place."""
     o, nr, lanes_, size = geo[5], geo[10], geo[11], out.itemsize
     step = (geo[13] * nr + lanes_) * size
-    first = panel * nr
     for t in range(stop - start):
-        at = (start + t) * o
-        for k in range(first, min(first + nr, o), lanes_):
-            source = scratch.ctypes.data + (m + t * nr + k - first) * size
-            shift = bias.ctypes.data + k * size
-            if k + lanes_ <= o:
-                leave_pooled_tile(
-                    out, source, step, shift, out.ctypes.data + (at + k) * size, place.ctypes.data + at + k
-                )  # fmt: skip
-                continue
-            leave_pooled_tile(out, source, step, shift, scratch.ctypes.data + stage * size, places.ctypes.data)
-            for j in range(o - k):
-                out[at + k + j], place[at + k + j] = scratch[stage + j], places[j]
+        for k in range(panel * nr, min(panel * nr + nr, o), lanes_):
+            source = scratch.ctypes.data + (m + t * nr + k - panel * nr) * size
+            a, b = out.ctypes.data + ((start + t) * o + k) * size, place.ctypes.data + (start + t) * o + k
+            whole = k + lanes_ <= o
+            to, place_to = (a, b) if whole else (scratch.ctypes.data + stage * size, places.ctypes.data)
+            leave_pooled_tile(out, source, step, bias.ctypes.data + k * size, to, place_to)
+            if not whole:
+                copy_bytes(a, to, (o - k) * size)
+                copy_bytes(b, place_to, o - k)
 
 
-@jit
-def _forward_block(
-    x: Floats, u: Floats, bias: Floats, out: Floats, place: Bytes, scratch: Floats, rows: Ints, steps: Ints,
-    places: Bytes, geo: Ints, relu: int, start: int, stop: int,
-) -> None:  # fmt: skip
-    c, o, nr, lanes_, block, width = geo[2], geo[5], geo[10], geo[11], geo[13], geo[14]
+@kernel
+def _forward_tiles(
+    x: Floats, u: Floats, bias: Floats, out: Floats, place: Bytes, geo: Ints, relu: int, task: int
+) -> None:
+    """One block of tiles; `place` is empty without pooling."""
+    c, o, nr, lanes_, total, block, width = geo[2], geo[5], geo[10], geo[11], geo[12], geo[13], geo[14]
     size = x.itemsize
+    scratch = np.empty(lanes_ + nr + 16 * (width + block * (width + nr) + 2 * lanes_), x.dtype)
+    rows, steps, places = np.empty(block, np.int64), np.empty(c, np.int64), np.empty(lanes_, np.int8)
+    start = task * block
+    stop = min(start + block, total)
     zero = aligned(scratch)
     stage = zero + nr
     v = stage + 16 * width
     m = v + 16 * (block * width + lanes_)
-    scratch[zero : zero + nr] = 0
+    clear_bytes(scratch.ctypes.data + zero * size, nr * size)
     for r in range(block):
         rows[r] = min(r, stop - start - 1) * width * size
     for k in range(c):
@@ -290,28 +276,14 @@ def _forward_block(
     base, line = scratch.ctypes.data, (c + 1) * nr * size
     for panel in range((o + nr - 1) // nr):
         multiply_tiles(
-            x, base + v * size, (block * width + lanes_) * size, rows, steps, u.ctypes.data + panel * 16 * line,
-            line, nr * size, base + zero * size, base + m * size, (block * nr + lanes_) * size, nr * size,
+            x, base + v * size, (block * width + lanes_) * size, rows, steps, u.ctypes.data + panel * 16 * line, line,
+            nr * size, base + zero * size, 0, 0, base + m * size, (block * nr + lanes_) * size, nr * size,
             stop - start, c,
         )  # fmt: skip
         if place.size:
             _leave_pooled(scratch, m, stage, places, bias, out, place, start, stop, panel, geo)
         else:
             _leave(scratch, m, stage, bias, out, relu, start, stop, panel, geo)
-
-
-@kernel
-def _forward_tiles(
-    x: Floats, u: Floats, bias: Floats, out: Floats, place: Bytes, geo: Ints, relu: int, task: int
-) -> None:
-    """One block of tiles; `place` is empty without pooling."""
-    nr, lanes_, total, block, width = geo[10], geo[11], geo[12], geo[13], geo[14]
-    scratch = np.empty(lanes_ + nr + 16 * (width + block * (width + nr) + 2 * lanes_), x.dtype)
-    rows, steps = np.empty(block, np.int64), np.empty(geo[2], np.int64)
-    places = np.empty(lanes_, np.int8)
-    start = task * block
-    stop = min(start + block, total)
-    _forward_block(x, u, bias, out, place, scratch, rows, steps, places, geo, relu, start, stop)
 
 
 def convolve(x: Array, weight: Array, bias: Array, size: Pair, padding: Pair, relu: bool) -> Array:

@@ -19,8 +19,18 @@ from .compile import Bytes, Floats, Ints, jit, kernel
 from .layout import channels_last
 from .memory import empty, empty_images
 from .tile import TALL_ROWS
-from .vectors import mask_vector, sum_vectors
-from .winograd import Pair, aligned, count_tiles, enter_tiles, multiply_tiles, tiling, transform_filters
+from .vectors import clear_bytes, copy_bytes, mask_vector, sum_vectors
+from .winograd import (
+    Pair,
+    aligned,
+    count_tiles,
+    enter_tiles,
+    move_window,
+    multiply_tiles,
+    place_of,
+    tiling,
+    transform_filters,
+)
 from .winograd_tiles import enter_back_tile, leave_back_pooled_tile, leave_back_tile
 
 Array = Any
@@ -33,162 +43,71 @@ LARGEST = 1 << 20  # elements of one task's dU that stay near the processor
 
 
 @jit
-def _copy_pooled(g: Floats, place: Bytes, at: int, o: int, scratch: Floats, stage: int, width: int) -> None:
-    """One window's cotangent as four pixels of `width` channels."""
-    for k in range(o):
-        v, tap = g[at + k], place[at + k]
-        for i in range(4):
-            scratch[stage + i * width + k] = v if tap == i else v * 0
-
-
-@jit
-def _copy_pixel(g: Floats, y: Floats, at: int, o: int, scratch: Floats, to: int, lanes: int) -> None:
-    """A pixel's cotangent, where y is positive or empty."""
-    if y.size == 0:
-        for k in range(o):
-            scratch[to + k] = g[at + k]
-        return
-    size = g.itemsize
-    whole = o // lanes * lanes
-    for k in range(0, whole, lanes):
-        mask_vector(
-            g, g.ctypes.data + (at + k) * size, y.ctypes.data + (at + k) * size, scratch.ctypes.data + (to + k) * size
-        )  # fmt: skip
-    for k in range(whole, o):
-        v = g[at + k]
-        scratch[to + k] = v * 0 if y[at + k] <= 0 else v
-
-
-@jit
 def _spread_pooled(
-    g: Floats, place: Bytes, scratch: Floats, m: int, stage: int, start: int, stop: int, geo: Ints
-) -> None:
+    g: Floats, place: Bytes, scratch: Floats, places: Bytes, m: int, stage: int, start: int, stop: int, geo: Ints
+) -> None:  # fmt: skip
     """dM of tiles start..stop-1 of the pooled convolution, from element m of the scratch buffer on."""
     o, lanes, width, size = geo[5], geo[11], geo[15], g.itemsize
     step = (geo[13] * width + lanes) * size
-    line = width * size
-    whole = o // lanes * lanes
     for t in range(stop - start):
-        at = (start + t) * o
-        target = scratch.ctypes.data + (m + t * width) * size
-        for k in range(0, whole, lanes):
-            leave_back_pooled_tile(
-                g, g.ctypes.data + (at + k) * size, place.ctypes.data + at + k, target + k * size, step
-            )  # fmt: skip
-        if whole < o:
-            _copy_pooled(g, place, at, o, scratch, stage, width)
-            for k in range(whole, width, lanes):
-                a = scratch.ctypes.data + (stage + k) * size
-                leave_back_tile(g, a, a + line, a + 2 * line, a + 3 * line, target + k * size, step)
+        for k in range(0, o, lanes):
+            source, where = g.ctypes.data + ((start + t) * o + k) * size, place.ctypes.data + (start + t) * o + k
+            if k + lanes > o:
+                copy_bytes(scratch.ctypes.data + stage * size, source, (o - k) * size)
+                copy_bytes(places.ctypes.data, where, o - k)
+                source, where = scratch.ctypes.data + stage * size, places.ctypes.data
+            leave_back_pooled_tile(g, source, where, scratch.ctypes.data + (m + t * width + k) * size, step)
 
 
 @jit
 def _spread(g: Floats, y: Floats, scratch: Floats, m: int, stage: int, start: int, stop: int, geo: Ints) -> None:
     """dM of tiles start..stop-1, of a cotangent that is masked by y if that is not empty."""
-    oh, ow, o, rows, columns, lanes, width = geo[3], geo[4], geo[5], geo[6], geo[7], geo[11], geo[15]
-    size = g.itemsize
-    step = (geo[13] * width + lanes) * size
-    image, rest = divmod(start, rows * columns)
-    ty, tx = divmod(rest, columns)
+    oh, ow, o, lanes, width, size = geo[3], geo[4], geo[5], geo[11], geo[15], g.itemsize
+    step, line = (geo[13] * width + lanes) * size, lanes * size
+    staged = scratch.ctypes.data + stage * size
     for t in range(stop - start):
-        at = ((image * oh + 2 * ty) * ow + 2 * tx) * o
-        target = scratch.ctypes.data + (m + t * width) * size
-        if y.size == 0 and o == width and 2 * ty + 1 < oh and 2 * tx + 1 < ow:
-            a, right, below = g.ctypes.data + at * size, o * size, ow * o * size
-        else:
-            for i in range(2):
-                for j in range(2):
-                    to = stage + (2 * i + j) * width
-                    if 2 * ty + i < oh and 2 * tx + j < ow:
-                        _copy_pixel(g, y, at + (i * ow + j) * o, o, scratch, to, lanes)
-                    else:
-                        scratch[to : to + o] = 0
-            a, right, below = scratch.ctypes.data + stage * size, width * size, 2 * width * size
-        for k in range(0, width * size, lanes * size):
-            leave_back_tile(g, a + k, a + right + k, a + below + k, a + below + right + k, target + k, step)
-        tx += 1
-        if tx == columns:
-            tx, ty = 0, ty + 1
-            if ty == rows:
-                ty, image = 0, image + 1
+        image, ty, tx = place_of(start + t, geo)
+        right, below = 2 * tx + 1 < ow, 2 * ty + 1 < oh
+        inside = right and below and y.size == 0
+        for k in range(0, o, lanes):
+            at = (((image * oh + 2 * ty) * ow + 2 * tx) * o + k) * size
+            a, row, pixel = g.ctypes.data + at, ow * o * size, o * size
+            if not inside or k + lanes > o:
+                for i in range(4):
+                    to, there = staged + i * line, at + (i // 2) * row + (i % 2) * pixel
+                    clear_bytes(to, line)
+                    if (right or i % 2 == 0) and (below or i < 2):
+                        part = min(lanes, o - k) * size
+                        copy_bytes(to, g.ctypes.data + there, part)
+                        if y.size:
+                            copy_bytes(staged + 4 * line, y.ctypes.data + there, part)
+                            mask_vector(g, to, staged + 4 * line, to)
+                a, row, pixel = staged, 2 * line, line
+            leave_back_tile(
+                g, a, a + pixel, a + row, a + row + pixel, scratch.ctypes.data + (m + t * width + k) * size, step
+            )  # fmt: skip
 
 
 @jit
 def _add_windows(scratch: Floats, v: int, stage: int, dx: Floats, first: int, start: int, stop: int, geo: Ints) -> None:
     """B dV Bᵀ of tiles start..stop-1, one tile's width of channels from `first` on, to their windows."""
-    h, w, c, rows, columns, nr, lanes = geo[0], geo[1], geo[2], geo[6], geo[7], geo[10], geo[11]
-    size = dx.itemsize
-    step = (geo[13] * nr + lanes) * size
-    image, rest = divmod(start, rows * columns)
-    ty, tx = divmod(rest, columns)
+    h, w, c, nr, lanes, size = geo[0], geo[1], geo[2], geo[10], geo[11], dx.itemsize
+    step, line = (geo[13] * nr + lanes) * size, lanes * size
+    staged = scratch.ctypes.data + stage * size
     for t in range(stop - start):
+        image, ty, tx = place_of(start + t, geo)
         y0, x0 = 2 * ty - geo[8], 2 * tx - geo[9]
         inside = y0 >= 0 and x0 >= 0 and y0 + 4 <= h and x0 + 4 <= w
         for k in range(first, min(first + nr, c), lanes):
             source = scratch.ctypes.data + (v + t * nr + k - first) * size
-            if inside and k + lanes <= c:
-                target = dx.ctypes.data + (((image * h + y0) * w + x0) * c + k) * size
-                enter_back_tile(dx, source, step, target, w * c * size, c * size)
+            pixels, part = dx.ctypes.data + (image * h * w * c + k) * size, min(lanes, c - k) * size
+            if inside and part == line:
+                enter_back_tile(dx, source, step, pixels + (y0 * w + x0) * c * size, w * c * size, c * size)
                 continue
-            scratch[stage : stage + 16 * lanes] = 0
-            enter_back_tile(dx, source, step, scratch.ctypes.data + stage * size, 4 * lanes * size, lanes * size)
-            for i in range(max(0, -y0), min(4, h - y0)):
-                for j in range(max(0, -x0), min(4, w - x0)):
-                    to = ((image * h + y0 + i) * w + x0 + j) * c + k
-                    for q in range(min(lanes, c - k)):
-                        dx[to + q] += scratch[stage + (4 * i + j) * lanes + q]
-        tx += 1
-        if tx == columns:
-            tx, ty = 0, ty + 1
-            if ty == rows:
-                ty, image = 0, image + 1
-
-
-@jit
-def _backward_block(
-    g: Floats, y: Floats, place: Bytes, x: Floats, u: Floats, partial: Floats, sums: Floats, dx: Floats,
-    scratch: Floats, tiles: Ints, channels: Ints, outputs: Ints, geo: Ints, start: int, stop: int, fresh: bool,
-    task: int,
-) -> None:  # fmt: skip
-    c, o, nr, lanes, block, width, wide = geo[2], geo[5], geo[10], geo[11], geo[13], geo[14], geo[15]
-    size, count = g.itemsize, stop - start
-    zero = aligned(scratch)
-    stage = zero + nr
-    v = stage + 16 * max(width, wide)
-    m = v + 16 * (block * max(width, nr) + lanes)
-    base = scratch.ctypes.data
-    m_step = (block * wide + lanes) * size
-    if place.size:
-        _spread_pooled(g, place, scratch, m, stage, start, stop, geo)
-    else:
-        _spread(g, y, scratch, m, stage, start, stop, geo)
-    if sums.size:  # the sum of a tile's four pixels is one of its products
-        for k in range(0, wide, lanes):
-            sum_vectors(
-                g, base + (m + k) * size + 5 * m_step, wide * size, count, sums.ctypes.data + (task * wide + k) * size
-            )  # fmt: skip
-    if partial.size:
-        enter_tiles(x, scratch, v, stage, start, stop, geo)
-        for t in range(count):
-            tiles[t] = t * width * size
-        rows = channels.size
-        first = partial.ctypes.data + task * 16 * rows * wide * size
-        for panel in range(0, wide, nr):
-            multiply_tiles(
-                g, base + v * size, (block * width + lanes) * size, channels, tiles, base + (m + panel) * size, m_step,
-                wide * size, base + zero * size if fresh else 0, first + panel * size, rows * wide * size, wide * size,
-                rows, count,
-            )  # fmt: skip
-    if dx.size:
-        for t in range(block):
-            tiles[t] = min(t, count - 1) * wide * size
-        line = (o + 1) * nr * size
-        for panel in range((c + nr - 1) // nr):
-            multiply_tiles(
-                g, base + m * size, m_step, tiles, outputs, u.ctypes.data + panel * 16 * line, line, nr * size,
-                base + zero * size, base + v * size, (block * nr + lanes) * size, nr * size, count, o,
-            )  # fmt: skip
-            _add_windows(scratch, v, stage, dx, panel * nr, start, stop, geo)
+            clear_bytes(staged, 16 * line)
+            move_window(pixels, y0, x0, h, w, c * size, part, staged, line, False)
+            enter_back_tile(dx, source, step, staged, 4 * line, line)
+            move_window(pixels, y0, x0, h, w, c * size, part, staged, line, True)
 
 
 @kernel
@@ -196,27 +115,59 @@ def _backward_images(
     g: Floats, y: Floats, place: Bytes, x: Floats, u: Floats, partial: Floats, sums: Floats, dx: Floats, geo: Ints,
     n: int, spans: int, task: int,
 ) -> None:  # fmt: skip
-    """Some images; what is not wanted of the filters', the bias' and the images' gradient is empty."""
-    c, nr, lanes, block, width, wide = geo[2], geo[10], geo[11], geo[13], geo[14], geo[15]
+    """Some images; what is not wanted of the filters' and the images' gradient is empty."""
+    c, o, nr, lanes, block, width, wide = geo[2], geo[5], geo[10], geo[11], geo[13], geo[14], geo[15]
+    size = g.itemsize
     first, last, tiles_each = n * task // spans, n * (task + 1) // spans, geo[6] * geo[7]
-    scratch = np.empty(
-        lanes + nr + 16 * (max(width, wide) + block * (max(width, nr) + wide) + 2 * lanes), g.dtype
-    )  # fmt: skip
-    scratch[: lanes + nr + 16 * max(width, wide)] = 0
-    tiles, outputs = np.empty(block, np.int64), np.arange(geo[5]) * g.itemsize
-    channels = np.arange((c + TALL_ROWS - 1) // TALL_ROWS * TALL_ROWS)
+    scratch = np.empty(lanes + nr + 16 * (max(width, wide) + block * (max(width, nr) + wide) + 2 * lanes), g.dtype)
+    tiles, outputs, places = np.empty(block, np.int64), np.empty(o, np.int64), np.empty(lanes, np.int8)
+    channels = np.empty((c + TALL_ROWS - 1) // TALL_ROWS * TALL_ROWS, np.int64)
+    zero = aligned(scratch)
+    stage = zero + nr
+    v = stage + 16 * max(width, wide)
+    m = v + 16 * (block * max(width, nr) + lanes)
+    base, v_step, m_step = scratch.ctypes.data, (block * width + lanes) * size, (block * wide + lanes) * size
+    clear_bytes(base, (lanes + nr + 16 * max(width, wide)) * size)
+    for k in range(o):
+        outputs[k] = k * size
     for k in range(channels.size):
-        channels[k] = min(k, c - 1) * g.itemsize
-    if sums.size:
-        sums[task * wide : (task + 1) * wide] = 0
+        channels[k] = min(k, c - 1) * size
+    total = sums.ctypes.data + task * wide * size
+    clear_bytes(total, wide * size)
+    filters = channels.size * wide * size
+    du = partial.ctypes.data + task * 16 * filters
+    if partial.size:
+        clear_bytes(du, 16 * filters)
     if dx.size:
-        dx[first * geo[0] * geo[1] * c : last * geo[0] * geo[1] * c] = 0
+        image = geo[0] * geo[1] * c * size
+        clear_bytes(dx.ctypes.data + first * image, (last - first) * image)
     for start in range(first * tiles_each, last * tiles_each, block):
         stop = min(start + block, last * tiles_each)
-        _backward_block(
-            g, y, place, x, u, partial, sums, dx, scratch, tiles, channels, outputs, geo, start, stop,
-            start == first * tiles_each, task,
-        )  # fmt: skip
+        if place.size:
+            _spread_pooled(g, place, scratch, places, m, stage, start, stop, geo)
+        else:
+            _spread(g, y, scratch, m, stage, start, stop, geo)
+        for k in range(0, o * size, lanes * size):  # the sum of a tile's four pixels is one of its products
+            sum_vectors(g, base + m * size + 5 * m_step + k, wide * size, stop - start, total + k)
+        if partial.size:
+            enter_tiles(x, scratch, v, stage, start, stop, geo)
+            for t in range(stop - start):
+                tiles[t] = t * width * size
+            for panel in range(0, wide * size, nr * size):
+                multiply_tiles(
+                    g, base + v * size, v_step, channels, tiles, base + m * size + panel, m_step, wide * size,
+                    du + panel, filters, wide * size, du + panel, filters, wide * size, channels.size, stop - start,
+                )  # fmt: skip
+        if dx.size:
+            for t in range(block):
+                tiles[t] = min(t, stop - start - 1) * wide * size
+            line = (o + 1) * nr * size
+            for panel in range((c + nr - 1) // nr):
+                multiply_tiles(
+                    g, base + m * size, m_step, tiles, outputs, u.ctypes.data + panel * 16 * line, line, nr * size,
+                    base + zero * size, 0, 0, base + v * size, (block * nr + lanes) * size, nr * size, stop - start, o,
+                )  # fmt: skip
+                _add_windows(scratch, v, stage, dx, panel * nr, start, stop, geo)
 
 
 # ------------------------------------------------------------------ the filters
