@@ -88,6 +88,25 @@ def sum_(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool 
     return reduce(x, axis=axis, keepdims=keepdims, dtype=None if x.dtype in FLOATING else np.int64)
 
 
+def mean_(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+    """Mean of a floating array over axes; NaN of nothing."""
+    total: Array = np.add.reduce(x, axis=axis, keepdims=keepdims)
+    n = x.size // total.size if total.size else 1
+    return total / n if n else total * math.nan
+
+
+def max_(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+    """Maximum over axes."""
+    reduce: Callable[..., Any] = np.maximum.reduce
+    return reduce(x, axis=axis, keepdims=keepdims)
+
+
+def min_(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+    """Minimum over axes."""
+    reduce: Callable[..., Any] = np.minimum.reduce
+    return reduce(x, axis=axis, keepdims=keepdims)
+
+
 def sliding_windows(x: Array, window: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Array:
     """A read-only strided view of all windows: no copy. See `backends.generic.sliding_windows`."""
     k = len(window)
@@ -127,7 +146,8 @@ class NumpyBackend(Backend):
             self.kernels[op] = Kernel(ufunc)
         self.kernels["tanh_grad"] = Kernel(tanh_grad)
         self.kernels["where"] = Kernel(where)
-        self.kernels["sum"] = Kernel(sum_)
+        for op, reduce in (("sum", sum_), ("mean", mean_), ("max", max_), ("min", min_)):
+            self.kernels[op] = Kernel(reduce)
         self.kernels.update(update_kernels())
 
     def asarray(self, data: Any, dtype: np.dtype[Any] | None = None) -> Array:

@@ -111,6 +111,8 @@ class NumbaBackend(NumpyBackend):
             self.kernels[op] = Kernel(_Deferred(module, op), guard)
         for op, by_size in _SIZED.items():
             self.kernels[op] = Kernel(by_size(self._inherited[op].fn, _Deferred("pointwise", op)))
+        for op in ("sum", "mean", "max", "min"):
+            self.kernels[op] = Kernel(sizes.reduction(self._inherited[op].fn, _Deferred("reductions", f"{op}_")))
         self.kernels["reshape"] = Kernel(sizes.reshape(_Deferred("copies", "reshape")))
 
     def _choose(self, op: str, generic: Callable[..., Any]) -> Callable[..., Any]:

@@ -36,6 +36,15 @@ def binary(small: Callable[..., Any], large: Callable[..., Any]) -> Callable[...
     return op
 
 
+def reduction(small: Callable[..., Any], large: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of one array and axes that runs one or the other."""
+
+    def op(x: Array, *, axis: Any = None, keepdims: bool = False) -> Array:
+        return (small if x.size < LARGE else large)(x, axis=axis, keepdims=keepdims)
+
+    return op
+
+
 def reshape(large: Callable[..., Any]) -> Callable[..., Any]:
     """NumPy's function where nothing needs to be copied, or little."""
 
