@@ -13,7 +13,7 @@ from typing import Any
 
 from ..backends import Backend
 from .anomaly import checked_pulls
-from .bare import Bare
+from .bare import bare
 from .errors import show_location
 from .graph import GraphError, Leaf, Node, Output, assignments, descending, leading_to
 from .primitive import Plan
@@ -144,7 +144,7 @@ class _Run:
         if backend is not self.backend:
             self.backend = backend
             if not self.tensors:
-                state.apply = Bare(backend)
+                state.apply = bare(backend)
         saved = _residuals(node, self.outer)
         if node.seq < assignments.latest:
             check_versions(node, plan)
@@ -167,7 +167,7 @@ class _Run:
         else:
             results = self.pull(node, plan, g, saved)
         if unwrap:
-            state.apply = Bare(backend)
+            state.apply = bare(backend)
             results = [(parent, c._value) for parent, c in results]
         for parent, c in results:
             self.add(parent, _sum_to(node, c, parent.shape) if c.shape != parent.shape else c)

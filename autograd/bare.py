@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..backends import Backend
 from .primitive import Primitive
 
 
-class Bare:
+def bare(backend: Backend) -> Callable[[Primitive, tuple[Any, ...], dict[str, Any]], Any]:
     """An interpreter under which an op is a look-up of its kernel: nothing is wrapped or recorded."""
+    kind = backend.array_type
 
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
-
-    def __call__(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        backend = self.backend
+    def apply(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         kernel = backend._table.get(prim.key) or backend.kernel(prim.key, prim.forward, prim.takes_xp)
         if prim.statics and len(params) != len(prim.statics):
             params = {**prim.defaults, **params}
         value = kernel(*args, **params)
-        if prim.outputs == 1 and type(value) is not backend.array_type:
+        if type(value) is not kind and prim.outputs == 1:
             return backend.asarray(value)
         return value
+
+    return apply

@@ -64,7 +64,7 @@ def eager(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any
             except KeyError:
                 kernel = backend.kernel(prim.key, prim.forward, prim.takes_xp)
             try:
-                value = kernel(*values)
+                value = kernel(xv) if count == 1 else kernel(*values)
             except Exception as error:
                 raise _explain(prim, args, params, error) from error
             if type(value) is not backend.array_type:

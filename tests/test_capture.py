@@ -187,6 +187,15 @@ def test_clipping_and_double_backward(backend: str) -> None:
     same_run(build, batches(6, 7))
 
 
+def test_vmap_inside(backend: str) -> None:
+    w = pb.Parameter(np.arange(12.0, dtype=np.float32).reshape(3, 4) / 12)
+    per_example = pb.vmap(pb.grad(lambda w, x: (w @ x).tanh().sum()), in_axes=(None, 0))
+    f = pb.compile(lambda x: per_example(w, x).square().sum(axis=0))
+    for x, _ in batches(5, 4):
+        np.testing.assert_array_equal(f(x).numpy(), per_example(w, x).square().sum(axis=0).numpy())
+    assert f.replayed == STEPS - 2
+
+
 def test_random_numbers_go_on(backend: str) -> None:
     draws = pb.compile(lambda x: x + pb.random.normal((3,)))
     pb.random.manual_seed(5)
@@ -471,3 +480,11 @@ def test_threads_replay_one_function_at_the_same_time() -> None:
             w.join()
         assert not wrong
         assert predict.replayed > 200
+
+
+def test_what_nobody_uses_is_left_out(backend: str) -> None:
+    f = pb.compile(lambda x: (pb.exp(x).sum(), x * 2.0)[1])
+    for _ in range(4):
+        assert f(pb.ones(3)).tolist() == [2.0] * 3
+    (program,) = f.programs()
+    assert program.launched + program.called == 1

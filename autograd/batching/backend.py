@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from ...backends import Backend, BackendError
-from ..bare import Bare
+from ..bare import bare
 from ..ops.creation import full_like_
 from ..ops.shape import broadcast_to_, reshape_, stack_
 from ..ops.slicing import getitem_
@@ -40,7 +40,7 @@ class Batched(Backend):
         self.name, self.host, self.float_dtypes = base.name, base.host, base.float_dtypes
         self.root = self if root is None else root
         if root is None:
-            self.apply, self.base_apply = Bare(self), Bare(base)
+            self.apply, self.base_apply = bare(self), bare(base)
             self.scopes: WeakValueDictionary[tuple[Level, ...], Batched] = WeakValueDictionary()
         else:
             self._table = root._table

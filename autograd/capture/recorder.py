@@ -142,6 +142,10 @@ class _Table(dict[str, Any]):
             self.wrapped[key] = found
         return found
 
+    def get(self, key: str, default: Any = None) -> Any:
+        """As for any dict."""
+        return self[key] if key in self else default  # noqa: SIM401 (dict.get would not record)
+
 
 class Recorder(Discovery):
     """What a call did, step by step. `arrays[k]` is the array with number k; `steps` are in order.
