@@ -69,6 +69,8 @@ class _Run:
         self.targets = targets
         self.needed = needed
         self.cotangents: dict[Node, Any] = {}
+        #: What is added to a node's cotangent when it is visited: cotangents of its parts, by the op that took them.
+        self.parts: dict[Node, dict[Any, list[tuple[Any, dict[str, Any], Any]]]] = {}
         self.heap: list[tuple[int, Node]] = []
         self.backend: Backend | None = None
         self.outer = state.apply
@@ -78,7 +80,7 @@ class _Run:
 
         A node is younger than its parents, so the youngest node that has a cotangent has all of it.
         """
-        cotangents, heap, targets, needed = self.cotangents, self.heap, self.targets, self.needed
+        cotangents, heap, targets, needed, parts = self.cotangents, self.heap, self.targets, self.needed, self.parts
         found: dict[Node, Any] = {}
         short = needed is None and not (self.tensors or self.over or state.anomaly)
         drop = not self.retain
@@ -91,7 +93,7 @@ class _Run:
                 node = heappop(heap)[1]
             else:
                 node, only = only, None
-            g = cotangents.pop(node)
+            g = self.whole(node, cotangents.pop(node, None)) if parts and node in parts else cotangents.pop(node)
             if node.hooks is not None:
                 g = self.hooked(node, g)
                 latest = assignments.latest  # a hook may assign to parameters
@@ -119,7 +121,7 @@ class _Run:
                     cotangents[parent] = add(previous, c) if parent.backend is backend else previous + c
                     continue
                 cotangents[parent] = c
-                if parent.plan is None:
+                if parent.plan is None or (parts and parent in parts):
                     continue
                 if only is None and not heap:
                     only = parent
@@ -130,6 +132,8 @@ class _Run:
                 heappush(heap, (-parent.seq, parent))
             if drop:
                 node.saved = None
+        for leaf in tuple(parts):
+            cotangents[leaf] = self.whole(leaf, cotangents.get(leaf))
         for leaf, g in cotangents.items():
             if targets is None or leaf in targets:
                 found[leaf] = self.hooked(leaf, g) if leaf.hooks is not None else g
@@ -140,11 +144,10 @@ class _Run:
         if type(node) is Output:
             self.add_output(node, g)
             return
-        backend = self.widened(node.backend) if self.over else node.backend
-        if backend is not self.backend:
-            self.backend = backend
-            if not self.tensors:
-                state.apply = bare(backend)
+        if plan.prim.joined is not None and not (self.over or state.anomaly):
+            self.add_part(node, plan, g)
+            return
+        backend = self.enter(node)
         saved = _residuals(node, self.outer)
         if node.seq < assignments.latest:
             check_versions(node, plan)
@@ -174,6 +177,36 @@ class _Run:
         if not self.retain:
             node.saved = None
 
+    def enter(self, node: Node) -> Backend:
+        """Compute on the node's backend from now on."""
+        backend = self.widened(node.backend) if self.over else node.backend
+        if backend is not self.backend:
+            self.backend = backend
+            if not self.tensors:
+                state.apply = bare(backend)
+        return backend
+
+    def add_part(self, node: Node, plan: Plan, g: Any) -> None:
+        """Keep the cotangent of a part of the node's parent until the parent is visited, and has all of them."""
+        saved = _residuals(node, self.outer)
+        parent: Any = node.parents[0]
+        if self.needed is None or parent in self.needed:
+            if parent not in self.parts:
+                self.parts[parent] = {}
+                if parent not in self.cotangents and parent.plan is not None:
+                    heappush(self.heap, (-parent.seq, parent))
+            self.parts[parent].setdefault(plan.prim, []).append((g, node.params, saved))
+        if not self.retain:
+            node.saved = None
+
+    def whole(self, node: Node, g: Any) -> Any:
+        """A node's cotangent with those of its parts, which came by themselves."""
+        self.enter(node)
+        for prim, pieces in self.parts.pop(node).items():
+            c = prim.joined(*zip(*pieces, strict=True))
+            g = c if g is None else self.plus(node, g, c)
+        return g
+
     def widened(self, backend: Backend) -> Backend:
         """The backend on which a node's rule meets a batch of cotangents."""
         from .batching.boundary import joined_levels
@@ -201,7 +234,7 @@ class _Run:
             self.cotangents[node] = self.plus(node, previous, g)
         else:
             self.cotangents[node] = g
-            if node.plan is not None:
+            if node.plan is not None and node not in self.parts:
                 heappush(self.heap, (-node.seq, node))
 
     def plus(self, node: Node, x: Any, y: Any) -> Any:

@@ -8,9 +8,9 @@
 
 Arrays are positional-only, static parameters keyword-only and hashable, `xp` is the backend's namespace. Each keyword
 of `.vjp` names the input it differentiates. What a rule's own parameters are called says what it is handed: `g` (the
-cotangent), an input's name, `out`, `x_shape`, `x_dtype` (the dtype's name), or a static parameter; the engine saves
-exactly those. Rules are written with operators and public ops only. The engine runs them on bare arrays when nobody
-records, and on Tensors when the backward pass is itself differentiated.
+cotangent), an input's name, `out`, `x_shape`, `x_dtype` (the dtype's name), `x_order` (its axes as they lie in memory,
+or None), or a static parameter; the engine saves exactly those. Rules are written with operators and public ops only.
+The engine runs them on bare arrays when nobody records, and on Tensors when the backward pass is itself differentiated.
 """
 
 from __future__ import annotations
@@ -99,6 +99,9 @@ class Primitive:
         self.rules: dict[str, Callable[..., Any]] = {}
         self.joint: Callable[..., Any] | None = None
         self.batching: Callable[..., Any] | None = None
+        #: `joined(cotangents, parameters, residuals)`, one of each a call, makes the cotangent of an input from those
+        #: of several calls on it, all at once, in place of the sum of what the rule gives for each.
+        self.joined: Callable[..., Any] | None = None
         primitives[self.key] = self
         self._plans: dict[int, Plan | None] = {}
 
@@ -146,12 +149,12 @@ class Primitive:
 
     def _check_rule(self, rule: Callable[..., Any]) -> None:
         for parameter in rule_parameters(rule):
-            base = parameter.removesuffix("_shape").removesuffix("_dtype")
+            base = parameter.removesuffix("_shape").removesuffix("_dtype").removesuffix("_order")
             if parameter in ("g", "out", "need", *self.statics) or base in self.inputs:
                 continue
             raise TypeError(
                 f"a rule of {self.name} asks for {parameter!r}; it may ask for g, out, need, an input "
-                f"{self.inputs}, <input>_shape, <input>_dtype, or a static parameter {self.statics}"
+                f"{self.inputs}, <input>_shape, <input>_dtype, <input>_order, or a static parameter {self.statics}"
             )
 
     @property
@@ -207,7 +210,7 @@ def _make_plan(prim: Primitive, mask: int) -> Plan | None:
         else:
             base, _, what = parameter.rpartition("_")
             i = prim.inputs.index(base)
-            read = {"shape": "shape({})", "dtype": "d({})"}[what]
+            read = {"shape": "shape({})", "dtype": "d({})", "order": "order({})"}[what]
             source = f"tuple({read.format('v')} for v in a)" if prim.variadic else read.format(f"a[{i}]")
             kind = ("static", 0)
         if source not in sources:
@@ -247,13 +250,22 @@ def _make_plan(prim: Primitive, mask: int) -> Plan | None:
         scope["choose"] = eval(f"lambda c: ({chosen},)")
         pull_all = eval(f"lambda g, s, p: choose({calls[0]})", scope)
     body = ", ".join(sources)
-    save = eval(f"lambda a, o, d: ({body}{',' if sources else ''})", {"shape": _shape})
-    plain = pull_all is not None and prim.outputs == 1 and not prim.tensor_rules
+    save = eval(f"lambda a, o, d: ({body}{',' if sources else ''})", {"shape": _shape, "order": _order})
+    plain = pull_all is not None and prim.outputs == 1 and not prim.tensor_rules and prim.joined is None
     return Plan(prim, mask, save, tuple(kinds), pulls, inputs, pull_all, plain)
 
 
 def _shape(value: Any) -> tuple[int, ...]:
     return tuple(value.shape) if hasattr(value, "shape") else ()
+
+
+def _order(value: Any) -> tuple[int, ...] | None:
+    """The axes from the outermost to the innermost in memory; None where that is their own order, or not known."""
+    strides = getattr(value, "strides", None)
+    if strides is None or value.flags.c_contiguous:
+        return None
+    order = sorted(range(len(strides)), key=lambda axis: -abs(strides[axis]))
+    return None if order == list(range(len(strides))) else tuple(order)
 
 
 @overload

@@ -11,7 +11,7 @@ from ..ops.creation import full_like_
 from ..ops.resample import resample
 from ..ops.selection import nonzero_
 from ..ops.shape import broadcast_to_, flip_, permute_, reshape_, split_, unbind_
-from ..ops.slicing import getitem_, getitem_transpose, pad_, setitem
+from ..ops.slicing import getitem_, getitem_transpose, pad_, place_regions, setitem
 from .backend import Batch, aligned, give, stretched
 
 Array = Any
@@ -119,8 +119,15 @@ def _getitem(batch: Batch, x: Array, *, index: Any) -> Array:
 
 
 @getitem_transpose.batch
-def _getitem_transpose(batch: Batch, g: Array, *, index: Any, shape: Shape) -> Array:
+def _getitem_transpose(batch: Batch, g: Array, *, index: Any, shape: Shape, order: Any) -> Array:
     return getitem_transpose(g, index=(_all(batch.size), *index), shape=(batch.size, *shape))
+
+
+@place_regions.batch
+def _place_regions(batch: Batch, *gs: Array, indices: tuple[Any, ...], shape: Shape, order: Any) -> Array:
+    full = [batch.full(g, i) for i, g in enumerate(gs)]
+    indices = tuple((_all(batch.size), *index) for index in indices)
+    return place_regions(*full, indices=indices, shape=(batch.size, *shape))
 
 
 @setitem.batch

@@ -6,6 +6,7 @@ non-negative ints, None (a new axis) and triples (start, stop, step); axes that 
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -48,16 +49,84 @@ def getitem_(x: Array, /, *, index: Index, xp: Any) -> Array:
     return x[_key(index)]
 
 
+def _lying(make: Any, shape: Shape, order: Shape | None, dtype: Any, xp: Any) -> Array:
+    """A new array whose axes lie in that order in memory, from the outermost to the innermost; None for their own."""
+    if order is None:
+        return make(shape, dtype=dtype)
+    back = tuple(order.index(axis) for axis in range(len(shape)))
+    return xp.permute_dims(make(tuple(shape[axis] for axis in order), dtype=dtype), back)
+
+
 @primitive
-def getitem_transpose(g: Array, /, *, index: Index, shape: Shape, xp: Any) -> Array:
-    """Zeros of the given shape with g in the region that the index selects: the transpose of basic indexing."""
-    out = xp.zeros(shape, dtype=g.dtype)
+def getitem_transpose(g: Array, /, *, index: Index, shape: Shape, order: Shape | None = None, xp: Any) -> Array:
+    """Zeros of the given shape with g in the region that the index selects: the transpose of basic indexing.
+
+    order: the axes as they lie in memory, from the outermost to the innermost, where that is not their own order. Heads
+    that were a view of a projection have their cotangent where the projection's is wanted.
+    """
+    out = _lying(xp.zeros, shape, order, g.dtype, xp)
     out[_region(index)] = _in_region(g, index, xp)
     return out
 
 
-getitem_.vjp(x=lambda g, index, x_shape: getitem_transpose(g, index=index, shape=x_shape))
+getitem_.vjp(x=lambda g, index, x_shape, x_order: getitem_transpose(g, index=index, shape=x_shape, order=x_order))
 getitem_transpose.vjp(g=lambda g, index: getitem_(g, index=index))
+
+
+def _places(index: Index, shape: Shape) -> tuple[range, ...]:
+    """The region's places along each axis."""
+    axes: list[range] = []
+    for e, n in zip((e for e in index if e is not None), shape, strict=False):
+        axes.append(range(e, e + 1) if isinstance(e, int) else range(n)[slice(*e)])
+    return (*axes, *(range(n) for n in shape[len(axes) :]))
+
+
+_COMPARED = 16  # regions: the work grows with their square
+
+
+@lru_cache(maxsize=1024)
+def _tiling(indices: tuple[Index, ...], shape: Shape) -> tuple[bool, bool]:
+    """Whether no two regions are known to share an element, and whether they then fill the whole shape."""
+    if len(indices) > _COMPARED:
+        return False, False
+    regions = [tuple(set(axis) for axis in _places(index, shape)) for index in indices]
+    for i, one in enumerate(regions):
+        if any(all(a & b for a, b in zip(one, other, strict=True)) for other in regions[:i]):
+            return False, False
+    return True, sum(math.prod(map(len, region)) for region in regions) == math.prod(shape)
+
+
+@primitive(promote=True)
+def place_regions(*gs: Array, indices: tuple[Index, ...], shape: Shape, order: Shape | None = None, xp: Any) -> Array:
+    """Σᵢ of `getitem_transpose(gs[i], index=indices[i], shape=shape)` in one array, each region added where it stands.
+
+    It is what the cotangent of a tensor is made of that was taken apart by indexing: without a sum of mostly zeros for
+    each of its parts, nor zeros at all where the parts make up the whole.
+    """
+    apart, whole = _tiling(indices, shape)
+    out = _lying(xp.empty if whole else xp.zeros, shape, order, gs[0].dtype, xp)
+    for g, index in zip(gs, indices, strict=True):
+        values, region = _in_region(g, index, xp), _region(index)
+        if apart:
+            out[region] = values
+        else:
+            out[region] += values
+    return out
+
+
+place_regions.vjp(
+    lambda g, indices, need: tuple(getitem_(g, index=i) if n else None for i, n in zip(indices, need, strict=True))
+)
+
+
+def _joined(gs: tuple[Array, ...], params: tuple[dict[str, Any], ...], saved: tuple[Any, ...]) -> Array:
+    shape, order = saved[0]
+    if len(gs) == 1:
+        return getitem_transpose(gs[0], index=params[0]["index"], shape=shape, order=order)
+    return place_regions(*gs, indices=tuple(p["index"] for p in params), shape=shape, order=order)
+
+
+getitem_.joined = _joined
 
 
 @primitive(promote=("x", "v"))

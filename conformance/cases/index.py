@@ -34,6 +34,7 @@ def _scattered(x: NumpyArray, i: NumpyArray, src: NumpyArray) -> NumpyArray:
 
 
 REVERSED = ((3, None, -2), None, 1)
+ALL = (0, 2, 1)
 ROWS = (slice(None), [0, 2, 2, -1])
 
 CASES: list[OpCase] = [
@@ -56,10 +57,45 @@ CASES: list[OpCase] = [
     ),
     OpCase(
         slicing.getitem_transpose,
+        [real(4, 3)],
+        lambda g: np.stack([0 * g, g]),
+        params={"index": (1,), "shape": (2, 4, 3), "order": (2, 0, 1)},
+        label="ordered",
+    ),
+    OpCase(
+        slicing.getitem_transpose,
         [real()],
         lambda g: _put((3,), 1, g),
         params={"index": (1,), "shape": (3,)},
         label="0-d",
+    ),
+    OpCase(
+        slicing.place_regions,
+        [real(2, 3), real(2, 3)],
+        lambda a, b: np.stack([a, b], axis=1),
+        params={"indices": ((ALL, 0), (ALL, 1)), "shape": (2, 2, 3)},
+        label="whole",
+    ),
+    OpCase(
+        slicing.place_regions,
+        [real(4, 3), real(4, 3)],
+        lambda a, b: np.stack([a, b]),
+        params={"indices": ((0,), (1,)), "shape": (2, 4, 3), "order": (1, 0, 2)},
+        label="ordered",
+    ),
+    OpCase(
+        slicing.place_regions,
+        [real(2, 1, 2), real(2)],
+        lambda a, b: _put((4, 3, 2), np.s_[3::-2, 1], a[:, 0]) + _put((4, 3, 2), np.s_[0, 1], b),
+        params={"indices": (REVERSED, (0, 1)), "shape": (4, 3, 2)},
+        label="apart",
+    ),
+    OpCase(
+        slicing.place_regions,
+        [real(3), real(), real(3)],
+        lambda a, b, c: _put((5,), np.s_[:3], a) + _put((5,), 2, b) + _put((5,), np.s_[2:], c),
+        params={"indices": (((0, 3, 1),), (2,), ((2, 5, 1),)), "shape": (5,)},
+        label="overlapping",
     ),
     OpCase(
         slicing.setitem,
