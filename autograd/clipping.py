@@ -54,35 +54,12 @@ def clip_grad_norm_(
     if not owners:
         return Tensor(0.0)
     grads = [p.grad for p in owners if p.grad is not None]
-    total = _norm(grads, norm_type)
+    total, *clipped = ops.clip_norm_step(*grads, max_norm=float(max_norm), norm_type=float(norm_type))
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise FloatingPointError(f"the gradients' norm is {total.item()}: some gradient is NaN or infinite")
-    scale = ops.minimum(max_norm / (total + 1e-6), 1.0)
-    for p, g in zip(owners, grads, strict=True):
-        p.grad = g * scale.astype(g.dtype)
-    return total
-
-
-def _norm(tensors: list[Tensor], p: float) -> Tensor:
-    """The p-norm of all the tensors' elements together."""
-    if p == math.inf:
-        parts = [ops.amax(ops.abs(t)) if t.size else ops.sum(t) for t in tensors]
-        total: Tensor = parts[0]
-        for part in parts[1:]:
-            total = ops.maximum(total, part)
-        return total
-    if p == 2.0:
-        root: Tensor = ops.sqrt(_sum([ops.sum(t * t) for t in tensors]))
-        return root
-    norm: Tensor = _sum([ops.sum(ops.abs(t) ** p) for t in tensors]) ** (1.0 / p)
-    return norm
-
-
-def _sum(parts: list[Tensor]) -> Tensor:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
+    for p, g in zip(owners, clipped, strict=True):
+        p.grad = g
+    return total  # type: ignore[no-any-return]
 
 
 @no_grad

@@ -90,9 +90,11 @@ def sum_(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool 
 
 def mean_(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
     """Mean of a floating array over axes; NaN of nothing."""
-    total: Array = np.add.reduce(x, axis=axis, keepdims=keepdims)
+    reduce: Callable[..., Any] = np.add.reduce
+    total = reduce(x, axis=axis, keepdims=keepdims)
     n = x.size // total.size if total.size else 1
-    return total / n if n else total * math.nan
+    mean: Array = total / n if n else total * math.nan
+    return mean
 
 
 def max_(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:

@@ -28,7 +28,7 @@ def made(scale: float, backend: str = "numpy") -> tuple[list[pb.Parameter], list
     return params, grads
 
 
-@pytest.mark.parametrize("backend", ["numpy", "strict"])
+@pytest.mark.parametrize("backend", ["numpy", "strict", "numba"])
 @pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.0, math.inf])
 @pytest.mark.parametrize("scale", [0.01, 10.0])
 def test_the_norm_and_the_clipped_gradients_equal_pytorch(scale: float, norm_type: float, backend: str) -> None:
@@ -86,3 +86,37 @@ def test_errors() -> None:
         optim.clip_grad_value_(params, -1.0)
     with pytest.raises(TypeError, match="not float"):
         optim.clip_grad_norm_([1.0], 1.0)
+
+
+@pytest.mark.parametrize("norm_type", [2.0, 1.0, math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite(norm_type: float, value: float) -> None:
+    """All become NaN with a norm of NaN, zeros beside NaN with an infinite one, as in PyTorch."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("numba")
+    start = [np.linspace(-1, 1, 40000, dtype="f"), np.ones((3, 5), "f")]
+    start[0][7] = value
+    mine = [pb.Parameter(g, backend="numba") for g in start]
+    theirs = [torch.nn.Parameter(torch.tensor(g)) for g in start]
+    for p, q, g in zip(mine, theirs, start, strict=True):
+        p.grad, q.grad = pb.Tensor(g, backend="numba"), torch.tensor(g)
+    norms = optim.clip_grad_norm_(mine, 2.0, norm_type), torch.nn.utils.clip_grad_norm_(theirs, 2.0, norm_type)
+    np.testing.assert_equal(norms[0].item(), norms[1].item())
+    for p, q in zip(mine, theirs, strict=True):
+        np.testing.assert_array_equal(p.grad.numpy(), q.grad.numpy())
+    with pytest.raises(FloatingPointError):
+        optim.clip_grad_norm_(mine, 2.0, norm_type, error_if_nonfinite=True)
+
+
+def test_many_gradients_at_once_are_clipped_as_one_by_one() -> None:
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(4)
+    grads = [rng.standard_normal(shape).astype("f") for shape in [(300, 301), (7,), (1, 1), (64, 3, 3, 3)]]
+    params = [pb.Parameter(np.zeros_like(g), backend="numba") for g in grads]
+    for p, g in zip(params, grads, strict=True):
+        p.grad = pb.Tensor(g.T, backend="numba").T
+    norm = optim.clip_grad_norm_(params, 1.0)
+    exact = math.sqrt(sum(float((g.astype(float) ** 2).sum()) for g in grads))
+    np.testing.assert_allclose(norm.item(), exact, rtol=1e-6)
+    for p, g in zip(params, grads, strict=True):
+        np.testing.assert_allclose(p.grad.numpy(), g / exact, rtol=1e-5)

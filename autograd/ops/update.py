@@ -19,15 +19,17 @@ The formulas, and the order of operations, are PyTorch's. `weight_decay` adds λ
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Iterable
 from typing import Any
 
 from ..primitive import primitive
 
 __all__ = [
-    "adadelta_step", "adagrad_step", "adam_step", "adamax_step", "asgd_step", "average_step", "lion_step", "nadam_step",
-    "radam_step", "rmsprop_step", "rprop_step", "sgd_step",
+    "adadelta_step", "adagrad_step", "adam_step", "adamax_step", "asgd_step", "average_step", "clip_norm_step",
+    "lion_step", "nadam_step", "radam_step", "rmsprop_step", "rprop_step", "sgd_step",
 ]  # fmt: skip
 
 Array = Any
@@ -337,3 +339,26 @@ def average_step(*arrays: Array, n: int, donate: bool = False, xp: Any) -> tuple
     """
     weight, averages, values = arrays[0], arrays[1 : 1 + n], arrays[1 + n :]
     return tuple(a + (p - a) * _like(weight, a, xp) for a, p in zip(averages, values, strict=True))
+
+
+@primitive(outputs=0)
+def clip_norm_step(*grads: Array, max_norm: float, norm_type: float = 2.0, xp: Any) -> tuple[Array, ...]:
+    """The norm of all gradients as one vector, and each of them times min(1, max_norm/(norm + 1e-6)).
+
+    grads -> norm: 0-d, *clipped. norm_type: p of the p-norm, which may be ∞.
+
+    Pascanu et al., *On the difficulty of training recurrent neural networks*, 2013.
+    """
+    norm = _joint_norm(grads, norm_type, xp)
+    scale = xp.minimum(max_norm / (norm + 1e-6), xp.ones_like(norm))
+    return norm, *(g * xp.astype(scale, g.dtype) for g in grads)
+
+
+def _joint_norm(arrays: tuple[Array, ...], p: float, xp: Any) -> Array:
+    """The p-norm of all the arrays' elements together."""
+    if p == math.inf:
+        parts = [xp.max(xp.abs(a)) if math.prod(a.shape) else xp.sum(a) for a in arrays]
+        return functools.reduce(xp.maximum, parts)
+    if p == 2.0:
+        return xp.sqrt(functools.reduce(operator.add, [xp.sum(a * a) for a in arrays]))
+    return functools.reduce(operator.add, [xp.sum(xp.abs(a) ** p) for a in arrays]) ** (1.0 / p)

@@ -74,6 +74,7 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "sgd_step": ("updates", guards.update),
     "adam_step": ("updates", guards.update),
     "rmsprop_step": ("updates", guards.update),
+    "clip_norm_step": ("clipping", guards.clip_norm_step),
 }
 
 # ops that NumPy computes where arrays are small, and how many arrays they take

@@ -260,6 +260,14 @@ def update(lr: Array, step: Array, *arrays: Array, n: int, **options: Any) -> bo
     return all(a.shape == arrays[i % n].shape for i, a in enumerate(arrays))
 
 
+def clip_norm_step(*grads: Array, max_norm: float, norm_type: float) -> bool:
+    """Gradients of one floating dtype, and a norm that is a sum of squares or magnitudes, or the largest of these."""
+    if not grads or norm_type not in (1.0, 2.0, float("inf")) or threads.forked():
+        return False
+    dtype = grads[0].dtype
+    return dtype in _FLOATS and all(g.dtype == dtype for g in grads)
+
+
 def batch_norm(x: Array, weight: Array, bias: Array, *, eps: float) -> bool:
     """Channels on axis 1, with one weight and bias each."""
     return floats(x, weight, bias) and x.ndim >= 2 and weight.shape == bias.shape == x.shape[1:2]

@@ -119,11 +119,8 @@ def _lists(arrays: tuple[Array, ...], n: int, donate: bool) -> list[list[Array]]
     return lists
 
 
-def _step(run: Any, lists: list[list[Array]], numbers: tuple[Array, ...], *more: float) -> tuple[Array, ...]:
-    """Make the tables, run the kernel over all spans, and return parameters and states.
-
-    The learning rate and the number of the step are read by the kernel, so that a recorded launch goes on with them.
-    """
+def tables(lists: list[list[Array]]) -> tuple[Array, Array]:
+    """Addresses of the arrays that belong together and their size, row by row; and (row, start) of every span."""
     table: list[int] = []
     spans: list[int] = []
     for i, row in enumerate(zip(*lists, strict=True)):
@@ -132,10 +129,19 @@ def _step(run: Any, lists: list[list[Array]], numbers: tuple[Array, ...], *more:
         table.append(size)
         for start in range(0, size, SPAN):
             spans += (i, start)
+    return np.array(table, np.int64), np.array(spans, np.int64)
+
+
+def _step(run: Any, lists: list[list[Array]], numbers: tuple[Array, ...], *more: float) -> tuple[Array, ...]:
+    """Make the tables, run the kernel over all spans, and return parameters and states.
+
+    The learning rate and the number of the step are read by the kernel, so that a recorded launch goes on with them.
+    """
+    table, spans = tables(lists)
     like = lists[0][0]
-    if spans:
+    if spans.size:
         given = [np.asarray(x, np.float64) for x in numbers]
-        run(len(spans) // 2, like, *given, np.array(table), np.array(spans), len(lists), *more)
+        run(spans.size // 2, like, *given, table, spans, len(lists), *more)
     return tuple(a for k, kind in enumerate(lists) if k != 1 for a in kind)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -135,6 +136,14 @@ def _average(weight: NumpyArray, a: NumpyArray, b: NumpyArray, p: NumpyArray, q:
     return weight * p + (1 - weight) * a, weight * q + (1 - weight) * b
 
 
+def _clipped(order: float) -> Callable[..., tuple[NumpyArray, ...]]:
+    def reference(*grads: NumpyArray) -> tuple[NumpyArray, ...]:
+        norm = np.linalg.norm(np.concatenate([g.ravel() for g in grads]), order)
+        return norm, *(g * min(1.0, 1.5 / (norm + 1e-6)) for g in grads)
+
+    return reference
+
+
 _ADAM = {"beta1": 0.8, "beta2": 0.9, "eps": 1e-3}
 _ODD = ((1, 3, 3, 7), ())
 _NOTHING = ((0, 3), (33,))
@@ -174,6 +183,16 @@ CASES: list[OpCase] = [
     _case(ops.asgd_step, _asgd, "o1r", 2.0, "start", lambd=0.2, alpha=0.5, t0=2.0, weight_decay=0.1),
     _case(ops.asgd_step, _asgd, "oor", 5.0, "averaging", _ODD, lambd=0.2, alpha=0.5, t0=2.0, weight_decay=0.1),
     _case(ops.rprop_step, _rprop, "rp", 3.0, "", _ODD, eta_minus=0.4, eta_plus=1.3, low=0.2, high=3.0),
+    *(
+        OpCase(
+            ops.clip_norm_step, [real(*shape, scale=scale) for shape in shapes], _clipped(order),
+            {"max_norm": 1.5, "norm_type": order}, label=label, orders=0,
+        )
+        for label, order, scale, shapes in (
+            ("", 2.0, 1.0, [(3, 4), (5,)]), ("small", 2.0, 0.01, [*_ODD, (33, 1)]), ("sum", 1.0, 1.0, [*_NOTHING, ()]),
+            ("largest", math.inf, 1.0, [*_NOTHING, (2, 3)]), ("cubes", 3.0, 1.0, [(4,), (2, 2)]),
+        )
+    ),
     OpCase(
         ops.average_step, [fixed(0.3), real(3, 4), real(0), real(3, 4), real(0)], _average, {"n": 2}, orders=0,
     ),
