@@ -178,6 +178,9 @@ class Backend:
         """
         raise NotImplementedError
 
+    def trim(self) -> None:
+        """Give back memory that is kept for later and not used."""
+
     def shares(self, x: Array, y: Array) -> bool:
         """Whether writing to y may change x; False where that cannot be told, and then views are made anew."""
         return False

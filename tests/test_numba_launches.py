@@ -140,3 +140,17 @@ def test_replays_are_the_same_bits_for_any_number_of_threads() -> None:
         finally:
             pb.set_num_threads(before)
     assert run.replayed == 2
+
+
+def with_a_constant(x: Any) -> Any:
+    weights, out = np.full(3, 0.5, x.dtype), np.empty(3, x.dtype)
+    half = np.empty_like(x)
+    _scaled(1, x, half, 0.5)
+    _picked(1, weights, np.arange(3), out)
+    return half, out
+
+
+def test_a_constant_is_read_and_not_lent() -> None:
+    (half, _), recorded = launched(with_a_constant, (X,), {})
+    assert recorded is not None
+    assert [a is half for a in recorded.own] == [True]

@@ -125,12 +125,8 @@ class Compiled:
                 return _detached(result)
             for x in seen.tensors.values():
                 make_writable(x)
-            recorder = Recorder(_backend_of(args, kwargs))
-            given = _owned((args, kwargs), recorder)
-            with watching(recorder):
-                result = self.function(*given[0], **given[1])
-            program = Program(recorder, result)
-            seen.tensors.update(recorder.tensors)
+            program, result = self._program(seen, args, kwargs)
+            program.backend.trim()
             self.recorded += 1
             signature.programs.insert(0, program)
             del signature.programs[KEPT:]
@@ -143,7 +139,17 @@ class Compiled:
                     RuntimeWarning,
                     stacklevel=3,
                 )
-            return tree.mapped(_copy, result)
+            return result
+
+    def _program(self, seen: Discovery, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Program, Any]:
+        """Record a call: the program, and what the call returned."""
+        recorder = Recorder(_backend_of(args, kwargs))
+        given = _owned((args, kwargs), recorder)
+        with watching(recorder):
+            result = self.function(*given[0], **given[1])
+        program = Program(recorder, result)
+        seen.tensors.update(recorder.tensors)
+        return program, tree.mapped(_copy, result)
 
 
 def compile(function: Callable[..., Any] | None = None) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from .recorder import CaptureError, Cell, Recorder, Slot, Step
@@ -177,7 +178,8 @@ class Writer:
         player = self.backend.player(self.launches, touched)
         taken = {a.number for step in self.owners for a in step.args if isinstance(a, Slot)}
         scope["play"] = player.play
-        scope["stopped"] = functools.partial(_stopped, self.owners, {n: player.place(arrays[n]) for n in taken})
+        owners = [replace(step, launches=None) for step in self.owners]  # without the arrays that have moved
+        scope["stopped"] = functools.partial(_stopped, owners, {n: player.place(arrays[n]) for n in taken})
 
     def _call(self, i: int, step: Step) -> None:
         """A line that calls a kernel's Python function."""

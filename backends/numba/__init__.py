@@ -142,6 +142,12 @@ class NumbaBackend(NumpyBackend):
 
         return Player(launches, touched)
 
+    def trim(self) -> None:
+        """Give back memory that is kept for later and not used."""
+        from .memory import trim
+
+        trim()
+
     def describe(self) -> str:
         """Versions, threading layer, number of threads, BLAS."""
         from .compile import describe

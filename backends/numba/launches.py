@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from . import memory
 from .compile import Launch, Notes, noting_launches, replay
 
 Array = Any
 _ALIGN = 64
+_SPOIL = 0xFF  # in every byte: NaN as a float, −1 as an integer
 _SPOILED = ("Floats", "Bytes")  # kinds of arrays that kernels compute; those of integers may be tables
 
 
@@ -98,39 +98,61 @@ def launched(
     if not notes.launches:
         return result, None
     for spoil in (True, False):
-        if _repeats(fn, copies, params, notes, spoil):
-            own = list(_made(notes, args)) if spoil else []
+        written = _written(fn, copies, params, notes, spoil)
+        if written is not None:
+            own = [a for a, w in zip(_made(notes, args), written, strict=True) if w]
             return result, Recorded(notes.launches, own, notes.addressed)
     return result, None
 
 
-def _made(notes: Notes, args: Iterable[Any]) -> Iterable[Array]:
-    """The memory that an op itself made for what its launches compute."""
+def _made(notes: Notes, args: Iterable[Any]) -> list[Array]:
+    """The memory that an op itself made for floats and bytes of its launches, each once, in order of use."""
     given = {id(_owner(a)) for a in args if type(a) is np.ndarray}
     given |= {id(_owner(a)) for a in notes.addressed}
-    for launch in notes.launches:
-        for kind, a in zip(launch.kinds, launch.args, strict=True):
-            if kind in _SPOILED and id(_owner(a)) not in given:
-                yield _owner(a)
+    owners = {
+        id(_owner(a)): _owner(a)
+        for launch in notes.launches
+        for kind, a in zip(launch.kinds, launch.args, strict=True)
+        if kind in _SPOILED
+    }
+    return [a for key, a in owners.items() if key not in given]
 
 
-def _repeats(fn: Callable[..., Any], copies: _Copies, params: dict[str, Any], notes: Notes, spoil: bool) -> bool:
-    """Whether the launches of a run on the copies give what the function gives, after the values have changed."""
+def _written(
+    fn: Callable[..., Any], copies: _Copies, params: dict[str, Any], notes: Notes, spoil: bool
+) -> list[bool] | None:
+    """Which of the memory that the op made its launches write first; None if repeating the launches is not enough.
+
+    It is, if launches of a run on the copies give what the function gives, after the values have changed. Memory that
+    this leaves as it was is taken for a constant; all other is spoiled before, and what is read first shows.
+    """
     copies.fill(other=False)
     with np.errstate(all="ignore"):
         with noting_launches() as trial:
             results = _tuple(fn(*copies.args, **params))
         if list(map(_shape, trial.launches)) != list(map(_shape, notes.launches)):
-            return False
+            return None
         copies.fill(other=True)
         expected = [np.array(r, copy=True) for r in _tuple(fn(*copies.args, **params))]
-    copies.fill(other=True)
+    player = Player([Recorded(trial.launches, [], [])], [])
+
+    def play(spoiled: Iterable[Array]) -> bool:
+        copies.fill(other=True)
+        for a in spoiled:
+            _bytes(a)[...] = _SPOIL
+        return player.play(0, 1) < 0
+
+    made = _made(trial, copies.args)
+    written = [False] * len(made)
     if spoil:
-        for a in _made(trial, copies.args):
-            _bytes(a)[...] = 0xFF
-    if Player([Recorded(trial.launches, [], [])], []).play(0, 1) >= 0:
-        return False
-    return all(type(r) is np.ndarray and _same(r, e) for r, e in zip(results, expected, strict=True))
+        first = [_bytes(a).copy() for a in made]
+        if not play(()):
+            return None
+        written = [not np.array_equal(_bytes(a), values) for a, values in zip(made, first, strict=True)]
+    if not play(a for a, w in zip(made, written, strict=True) if w):
+        return None
+    right = all(type(r) is np.ndarray and _same(r, e) for r, e in zip(results, expected, strict=True))
+    return written if right else None
 
 
 def _tuple(result: Any) -> tuple[Any, ...]:
@@ -226,7 +248,6 @@ class Player:
             placed.sort()
         if placed:
             self._block = _aligned(max(end for _, end, _, _ in placed))
-            memory.trim()
 
 
 def _aligned(size: int) -> Array:

@@ -6,6 +6,7 @@ makes the same arrays again and again. What is kept, used and unused together, i
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import threading
@@ -71,6 +72,7 @@ class _Block:
 
 
 _pool = _Pool()
+_library = ctypes.CDLL(None) if os.name == "posix" else None
 
 
 def trim() -> None:
@@ -78,6 +80,8 @@ def trim() -> None:
     with _pool.lock:
         _pool.unused.clear()
         _pool.idle, _pool.peak = 0, _pool.live
+    if hasattr(_library, "malloc_trim"):  # glibc keeps freed memory for itself otherwise
+        _library.malloc_trim(0)
 
 
 def _unlock() -> None:
