@@ -18,6 +18,7 @@ from .conv import find_pixels, geometry, multiply, out_size, pack_weight, reduce
 from .conv_input import conv2d_input_grad, find_inputs, pack_flipped, pad_cotangent
 from .layout import channels_last
 from .memory import empty, empty_images
+from .sums import joined
 from .tile import ROWS, VECTOR_BYTES, tile_width
 from .vectors import clear_bytes, copy_bytes, lanes, mask_vector, spread_vector, sum_vectors, top_vector
 
@@ -294,7 +295,7 @@ def _backward(
     else:
         _backward_weights(spans, *arrays, partial, sums, geo, n, oh, chunk, spans)
     dweight = reduce_weight(partial, weight.shape, spans, width, steps.size, groups, geo)
-    return dweight, sums[:, :o].sum(axis=0), *dx
+    return dweight, joined(sums)[:o], *dx
 
 
 def _separately(

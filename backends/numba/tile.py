@@ -185,4 +185,3 @@ fma_tile = make_fma_tile(VECTOR_BYTES)
 TALL_ROWS = 8 if VECTOR_BYTES == 64 else ROWS
 strided_tile = make_strided_tile(VECTOR_BYTES, TALL_ROWS, VECTORS)
 narrow_strided_tile = make_strided_tile(VECTOR_BYTES, TALL_ROWS, 1)
-tall_fma_tile = make_fma_tile(VECTOR_BYTES, TALL_ROWS)

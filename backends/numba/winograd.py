@@ -26,7 +26,7 @@ import numpy as np
 from .compile import Bytes, Floats, Ints, jit, kernel
 from .layout import channels_last, ready
 from .memory import empty_images
-from .tile import TALL_ROWS, VECTOR_BYTES, tall_fma_tile, tile_width
+from .tile import TALL_ROWS, VECTOR_BYTES, strided_tile, tile_width
 from .vectors import clear_bytes, copy_bytes, lanes
 from .winograd_tiles import enter_tile, leave_pooled_tile, leave_tile
 
@@ -35,13 +35,14 @@ Pair = tuple[int, int]
 
 SCRATCH = 3 << 17  # bytes of the blocks that a task has in its scratch buffer
 CHANNELS = 16  # that both sides must have: with fewer, the transforms cost more than the products save
-TILES = 128  # that a call must have, to be worth transforming the weight
-SAVING = 1.5  # times fewer products than the direct kernels need, below which the transforms eat it up
+TILES = 32  # that a call must have, to be worth transforming the weight
+SAVING = 1.2  # times fewer products than the direct kernels need, below which the transforms eat it up
 
 
 def suits(
-    x_shape: tuple[int, ...], w_shape: tuple[int, ...], stride: Pair, dilation: Pair, tiles: int, pixels: float
-) -> bool:
+    x_shape: tuple[int, ...], w_shape: tuple[int, ...], stride: Pair, dilation: Pair, tiles: int, pixels: float,
+    saving: float = SAVING,
+) -> bool:  # fmt: skip
     """Whether this is faster than a direct kernel: tiles here, windows there, of one image."""
     return (
         w_shape[2:] == (3, 3)
@@ -49,7 +50,7 @@ def suits(
         and w_shape[1] == x_shape[1]
         and min(w_shape[:2]) >= CHANNELS
         and x_shape[0] * tiles >= TILES
-        and 9 * pixels >= 16 * tiles * SAVING
+        and 9 * pixels >= 16 * tiles * saving
     )
 
 
@@ -187,15 +188,19 @@ def enter_tiles(x: Floats, scratch: Floats, v: int, stage: int, start: int, stop
 
 @jit
 def multiply_tiles(
-    like: Floats, a: int, a_step: int, rows: Ints, steps: Ints, b: int, b_step: int, ldb: int, i: int, i_step: int,
-    ldi: int, c: int, c_step: int, ldc: int, count: int, depth: int,
+    like: Floats, a: int, a_step: int, row: int, last: int, by_step: int, b: int, b_step: int, ldb: int, i: int,
+    i_step: int, ldi: int, c: int, c_step: int, ldc: int, depth: int,
 ) -> None:  # fmt: skip
-    """Sixteen products C = I + A · B of `count` rows; the steps from one to the next, in bytes."""
+    """Sixteen products C = I + A · B of the rows 0..last of A; the steps from one to the next, and the rest, in bytes.
+
+    Rows of C beyond, up to whole tiles, repeat the last one.
+    """
+    lowest = like.dtype.type(-np.inf)
     for s in range(16):
-        for r in range(0, count, TALL_ROWS):
-            tall_fma_tile(
-                like, a + s * a_step, rows.ctypes.data + r * 8, steps.ctypes.data, b + s * b_step, ldb,
-                i + s * i_step + r * ldi, ldi, c + s * c_step + r * ldc, ldc, depth,
+        for r in range(0, last + 1, TALL_ROWS):
+            strided_tile(
+                like, a + s * a_step + r * row, row, last - r, by_step, b + s * b_step, ldb,
+                i + s * i_step + r * ldi, ldi, c + s * c_step + r * ldc, ldc, depth, lowest,
             )  # fmt: skip
 
 
@@ -204,23 +209,23 @@ def multiply_tiles(
 
 @jit
 def _leave(
-    scratch: Floats, m: int, stage: int, bias: Floats, out: Floats, relu: int, start: int, stop: int, panel: int,
+    scratch: Floats, m: int, stage: int, shift: int, out: Floats, relu: int, start: int, stop: int, first: int,
     geo: Ints,
 ) -> None:  # fmt: skip
-    """Tiles start..stop-1 of one panel of output channels to their pixels; those outside go to the stage."""
+    """Tiles start..stop-1, a panel of channels from `first` on, to their pixels; those outside go to the stage."""
     oh, ow, o, nr, lanes_, size = geo[3], geo[4], geo[5], geo[10], geo[11], out.itemsize
     step, line = (geo[13] * nr + lanes_) * size, lanes_ * size
     staged = scratch.ctypes.data + stage * size
     for t in range(stop - start):
         image, ty, tx = place_of(start + t, geo)
         right, below = 2 * tx + 1 < ow, 2 * ty + 1 < oh
-        for k in range(panel * nr, min(panel * nr + nr, o), lanes_):
-            source = scratch.ctypes.data + (m + t * nr + k - panel * nr) * size
+        for k in range(first, min(first + nr, o), lanes_):
+            source = scratch.ctypes.data + (m + t * nr + k - first) * size
             a = out.ctypes.data + (((image * oh + 2 * ty) * ow + 2 * tx) * o + k) * size
             b, c, d = a + o * size, a + ow * o * size, a + (ow + 1) * o * size
             whole = k + lanes_ <= o
             leave_tile(
-                out, source, step, bias.ctypes.data + k * size, relu, a if whole else staged,
+                out, source, step, scratch.ctypes.data + (shift + k) * size, relu, a if whole else staged,
                 b if whole and right else staged + line, c if whole and below else staged + 2 * line,
                 d if whole and right and below else staged + 3 * line,
             )  # fmt: skip
@@ -234,19 +239,19 @@ def _leave(
 
 @jit
 def _leave_pooled(
-    scratch: Floats, m: int, stage: int, places: Bytes, bias: Floats, out: Floats, place: Bytes, start: int, stop: int,
-    panel: int, geo: Ints,
+    scratch: Floats, m: int, stage: int, shift: int, places: Bytes, out: Floats, place: Bytes, start: int, stop: int,
+    first: int, geo: Ints,
 ) -> None:  # fmt: skip
     """The same with the maximum of each tile, and its place."""
     o, nr, lanes_, size = geo[5], geo[10], geo[11], out.itemsize
     step = (geo[13] * nr + lanes_) * size
     for t in range(stop - start):
-        for k in range(panel * nr, min(panel * nr + nr, o), lanes_):
-            source = scratch.ctypes.data + (m + t * nr + k - panel * nr) * size
+        for k in range(first, min(first + nr, o), lanes_):
+            source = scratch.ctypes.data + (m + t * nr + k - first) * size
             a, b = out.ctypes.data + ((start + t) * o + k) * size, place.ctypes.data + (start + t) * o + k
             whole = k + lanes_ <= o
             to, place_to = (a, b) if whole else (scratch.ctypes.data + stage * size, places.ctypes.data)
-            leave_pooled_tile(out, source, step, bias.ctypes.data + k * size, to, place_to)
+            leave_pooled_tile(out, source, step, scratch.ctypes.data + (shift + k) * size, to, place_to)
             if not whole:
                 copy_bytes(a, to, (o - k) * size)
                 copy_bytes(b, place_to, o - k)
@@ -257,33 +262,31 @@ def _forward_tiles(
     x: Floats, u: Floats, bias: Floats, out: Floats, place: Bytes, geo: Ints, relu: int, task: int
 ) -> None:
     """One block of tiles; `place` is empty without pooling."""
-    c, o, nr, lanes_, total, block, width = geo[2], geo[5], geo[10], geo[11], geo[12], geo[13], geo[14]
+    c, o, nr, lanes_, total, block, width, wide = geo[2], geo[5], geo[10], geo[11], geo[12], geo[13], geo[14], geo[15]
     size = x.itemsize
-    scratch = np.empty(lanes_ + nr + 16 * (width + block * (width + nr) + 2 * lanes_), x.dtype)
-    rows, steps, places = np.empty(block, np.int64), np.empty(c, np.int64), np.empty(lanes_, np.int8)
+    scratch = np.empty(lanes_ + nr + wide + 16 * (width + block * (width + nr) + 2 * lanes_), x.dtype)
+    places = np.empty(lanes_, np.int8)
     start = task * block
     stop = min(start + block, total)
     zero = aligned(scratch)
-    stage = zero + nr
+    shift = zero + nr
+    stage = shift + wide
     v = stage + 16 * width
     m = v + 16 * (block * width + lanes_)
-    clear_bytes(scratch.ctypes.data + zero * size, nr * size)
-    for r in range(block):
-        rows[r] = min(r, stop - start - 1) * width * size
-    for k in range(c):
-        steps[k] = k * size
-    enter_tiles(x, scratch, v, stage, start, stop, geo)
     base, line = scratch.ctypes.data, (c + 1) * nr * size
-    for panel in range((o + nr - 1) // nr):
+    clear_bytes(base + zero * size, (nr + wide) * size)
+    copy_bytes(base + shift * size, bias.ctypes.data, bias.size * size)
+    enter_tiles(x, scratch, v, stage, start, stop, geo)
+    for panel in range(0, o, nr):
         multiply_tiles(
-            x, base + v * size, (block * width + lanes_) * size, rows, steps, u.ctypes.data + panel * 16 * line, line,
-            nr * size, base + zero * size, 0, 0, base + m * size, (block * nr + lanes_) * size, nr * size,
-            stop - start, c,
+            x, base + v * size, (block * width + lanes_) * size, width * size, stop - start - 1, size,
+            u.ctypes.data + panel // nr * 16 * line, line, nr * size, base + zero * size, 0, 0, base + m * size,
+            (block * nr + lanes_) * size, nr * size, c,
         )  # fmt: skip
         if place.size:
-            _leave_pooled(scratch, m, stage, places, bias, out, place, start, stop, panel, geo)
+            _leave_pooled(scratch, m, stage, shift, places, out, place, start, stop, panel, geo)
         else:
-            _leave(scratch, m, stage, bias, out, relu, start, stop, panel, geo)
+            _leave(scratch, m, stage, shift, out, relu, start, stop, panel, geo)
 
 
 def convolve(x: Array, weight: Array, bias: Array, size: Pair, padding: Pair, relu: bool) -> Array:
@@ -307,9 +310,7 @@ def _forward(
     o, c = weight.shape[:2]
     nr = tile_width(x.itemsize)
     geo = tiling(x.shape, o, size, padding, place.size > 0, c + nr, x.itemsize)
-    padded = np.zeros(geo[15], x.dtype)
-    padded[: bias.size] = bias
     tasks = -(-int(geo[12]) // int(geo[13]))
     _forward_tiles(
-        tasks, channels_last(x), transform_filters(weight), padded, channels_last(out), place, geo, int(relu)
+        tasks, channels_last(x), transform_filters(weight), ready(bias), channels_last(out), place, geo, int(relu)
     )  # fmt: skip

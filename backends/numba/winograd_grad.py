@@ -18,6 +18,7 @@ from . import winograd
 from .compile import Bytes, Floats, Ints, jit, kernel
 from .layout import channels_last
 from .memory import empty, empty_images
+from .sums import joined
 from .tile import TALL_ROWS
 from .vectors import clear_bytes, copy_bytes, mask_vector, sum_vectors
 from .winograd import (
@@ -36,6 +37,8 @@ from .winograd_tiles import enter_back_tile, leave_back_pooled_tile, leave_back_
 Array = Any
 
 IMAGES = 4  # that a call must have: no two tasks share one
+FOR_WEIGHT = 1.5  # times fewer products, for the weight alone: two transforms of its own
+APART = 32  # tiles that a task must have to keep a dU of its own
 PARTIAL = 1 << 24  # bytes of all tasks' dU at most
 LARGEST = 1 << 20  # elements of one task's dU that stay near the processor
 
@@ -120,21 +123,16 @@ def _backward_images(
     size = g.itemsize
     first, last, tiles_each = n * task // spans, n * (task + 1) // spans, geo[6] * geo[7]
     scratch = np.empty(lanes + nr + 16 * (max(width, wide) + block * (max(width, nr) + wide) + 2 * lanes), g.dtype)
-    tiles, outputs, places = np.empty(block, np.int64), np.empty(o, np.int64), np.empty(lanes, np.int8)
-    channels = np.empty((c + TALL_ROWS - 1) // TALL_ROWS * TALL_ROWS, np.int64)
+    places = np.empty(lanes, np.int8)
     zero = aligned(scratch)
     stage = zero + nr
     v = stage + 16 * max(width, wide)
     m = v + 16 * (block * max(width, nr) + lanes)
     base, v_step, m_step = scratch.ctypes.data, (block * width + lanes) * size, (block * wide + lanes) * size
     clear_bytes(base, (lanes + nr + 16 * max(width, wide)) * size)
-    for k in range(o):
-        outputs[k] = k * size
-    for k in range(channels.size):
-        channels[k] = min(k, c - 1) * size
     total = sums.ctypes.data + task * wide * size
     clear_bytes(total, wide * size)
-    filters = channels.size * wide * size
+    filters = (c + TALL_ROWS - 1) // TALL_ROWS * TALL_ROWS * wide * size
     du = partial.ctypes.data + task * 16 * filters
     if partial.size:
         clear_bytes(du, 16 * filters)
@@ -151,23 +149,20 @@ def _backward_images(
             sum_vectors(g, base + m * size + 5 * m_step + k, wide * size, stop - start, total + k)
         if partial.size:
             enter_tiles(x, scratch, v, stage, start, stop, geo)
-            for t in range(stop - start):
-                tiles[t] = t * width * size
             for panel in range(0, wide * size, nr * size):
                 multiply_tiles(
-                    g, base + v * size, v_step, channels, tiles, base + m * size + panel, m_step, wide * size,
-                    du + panel, filters, wide * size, du + panel, filters, wide * size, channels.size, stop - start,
+                    g, base + v * size, v_step, size, c - 1, width * size, base + m * size + panel, m_step, wide * size,
+                    du + panel, filters, wide * size, du + panel, filters, wide * size, stop - start,
                 )  # fmt: skip
         if dx.size:
-            for t in range(block):
-                tiles[t] = min(t, stop - start - 1) * wide * size
             line = (o + 1) * nr * size
-            for panel in range((c + nr - 1) // nr):
+            for panel in range(0, c, nr):
                 multiply_tiles(
-                    g, base + m * size, m_step, tiles, outputs, u.ctypes.data + panel * 16 * line, line, nr * size,
-                    base + zero * size, 0, 0, base + v * size, (block * nr + lanes) * size, nr * size, stop - start, o,
+                    g, base + m * size, m_step, wide * size, stop - start - 1, size,
+                    u.ctypes.data + panel // nr * 16 * line, line, nr * size, base + zero * size, 0, 0,
+                    base + v * size, (block * nr + lanes) * size, nr * size, o,
                 )  # fmt: skip
-                _add_windows(scratch, v, stage, dx, panel * nr, start, stop, geo)
+                _add_windows(scratch, v, stage, dx, panel, start, stop, geo)
 
 
 # ------------------------------------------------------------------ the filters
@@ -212,7 +207,8 @@ def suits(
     pixels = (inner * need_x + outer * need_weight) / (need_x + need_weight)
     if x_shape[0] < IMAGES or (need_weight and 16 * w_shape[0] * w_shape[1] > LARGEST):
         return False
-    return winograd.suits(x_shape, w_shape, stride, dilation, count_tiles(size, pooled), pixels)
+    saving = winograd.SAVING if need_x else FOR_WEIGHT
+    return winograd.suits(x_shape, w_shape, stride, dilation, count_tiles(size, pooled), pixels, saving)
 
 
 def gradients(
@@ -233,7 +229,7 @@ def gradients(
     spans = min(n, 16 if n >= 128 else 8)
     partial, dw, dx, u = none.reshape(-1), none, none, none.reshape(-1)
     if x is not None:
-        spans = max(1, min(spans, PARTIAL // (16 * rows * wide * item)))
+        spans = max(1, min(spans, PARTIAL // (16 * rows * wide * item), max(2, int(geo[12]) // APART)))
         partial, dw = empty((spans * 16 * rows * wide,), dtype), np.empty((o, channels, 3, 3), dtype)
     if weight is not None:
         dx, u = empty_images(n, channels, *input_size, dtype), transform_filters(weight, transposed=True)
@@ -245,4 +241,4 @@ def gradients(
     )  # fmt: skip
     if x is not None:
         _filter_row(channels, partial, dw, spans, rows, channels, o, wide, int(geo[11]))
-    return dw, sums[:, :o].sum(axis=0), dx
+    return dw, joined(sums)[:o], dx
