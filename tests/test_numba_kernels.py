@@ -22,7 +22,6 @@ from pullback.autograd.ops.norm_relu import (
     batch_norm_relu_grad,
 )
 from pullback.backends import get_backend, threads
-from pullback.backends.numba import attention as attention_kernels
 from pullback.backends.numba import sizes
 from pullback.backends.numba.layout import channels_last
 
@@ -275,13 +274,9 @@ HEADS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("library", ["blas", "loops"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shapes", HEADS, ids=[str(h[0]) for h in HEADS])
-def test_attention(shapes, dtype, library, rng, monkeypatch):
-    if library == "loops":
-        monkeypatch.setattr(attention_kernels, "_blas", lambda dtype: 0)
-
+def test_attention(shapes, dtype, rng):
     def draw(shape, within_rows):
         x = rng.standard_normal(shape).astype(dtype)
         if not within_rows or x.ndim < 3:

@@ -1,100 +1,27 @@
-"""Scaled dot-product attention, forward and backward: a block of queries against all keys, one head at a time.
+"""Scaled dot-product attention, forward and backward, on the register tile: a few queries at a time, one head a task.
 
-A task holds the scores of `BLOCK` queries alone (Dao et al., "FlashAttention", 2022, with whole rows in place of online
-softmaxes), and under a causal mask those of the keys that the block sees. Queries, keys and values are read where they
-lie, so heads that are strided parts of one projection are not copied; results lie as the queries do. Products are
-BLAS's, on one thread, or plain loops where this NumPy has another BLAS than OpenBLAS.
+A task holds the scores of as many queries as the tile has rows, or, backward, of `BLOCK` queries (Dao et al.,
+"FlashAttention", 2022, with whole rows in place of online softmaxes). Keys and values are laid out in panels once a
+task; under a causal mask no product goes further than the keys that its queries see. Queries, keys and values are read
+where they lie, so heads that are strided parts of one projection are not copied; results lie as the queries do.
 """
 
 from __future__ import annotations
 
-import ctypes
-from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
 
-from .. import threads
-from .compile import Floats, Ints, address_of, array_at, intrinsic, jit, kernel
+from .compile import Floats, Ints, address_of, array_at, jit, kernel
+from .gemm import ROWS, WIDTH_BYTES, aligned, pack_all, panels_of, tile
 from .layout import ready
 from .mathematics import exp, exp_below
 from .memory import empty
-from .rows import LANES, row_dot, row_max, row_sum
+from .sums import larger, plus
 
 Array = Any
-BLOCK = 64  # queries of one task
-_NAMES = {"float32": "sgemm", "float64": "dgemm"}
-_SPELLINGS = ("scipy_cblas_{}64_", "cblas_{}64_")  # with 64-bit integers, as in NumPy's wheels
-
-
-@cache
-def _blas(dtype: Any) -> int:
-    """Address of cblas_?gemm in NumPy's OpenBLAS; 0 if this NumPy was built with another BLAS."""
-    for path in threads.openblas_paths():
-        if "numpy" not in path:
-            continue
-        library = ctypes.CDLL(path)
-        for spelling in _SPELLINGS:
-            function = getattr(library, spelling.format(_NAMES[dtype.name]), None)
-            if function is not None:
-                return ctypes.cast(function, ctypes.c_void_p).value or 0
-    return 0
-
-
-@intrinsic
-def _gemm(
-    typingctx: Any, like: Any, blas: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, alpha: Any, a: Any, lda: Any,
-    b: Any, ldb: Any, beta: Any, c: Any, ldc: Any,
-) -> Any:  # fmt: skip
-    """cblas_?gemm(row-major, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) of the dtype of `like`."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        enum, _word = ir.IntType(32), ir.IntType(64)
-        real = ir.FloatType() if like.dtype == types.float32 else ir.DoubleType()
-        pointer = ir.IntType(8).as_pointer()
-        _, blas, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc = args
-        plain, transposed = ir.Constant(enum, 111), ir.Constant(enum, 112)
-        ta, tb = (builder.select(builder.trunc(t, ir.IntType(1)), transposed, plain) for t in (ta, tb))
-        a, b, c = (builder.inttoptr(value, pointer) for value in (a, b, c))
-        values = [ir.Constant(enum, 101), ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc]
-        function = ir.FunctionType(ir.VoidType(), [value.type for value in values])
-        assert values[6].type == real
-        builder.call(builder.inttoptr(blas, function.as_pointer()), values)
-        return context.get_dummy_value()
-
-    word, real = types.int64, like.dtype
-    return types.void(like, *(word,) * 6, real, *(word,) * 4, real, word, word), codegen
-
-
-@jit
-def _loops(
-    like: Any, ta: int, tb: int, m: int, n: int, k: int, alpha: Any, a: int, lda: int, b: int, ldb: int, beta: Any,
-    c: int, ldc: int,
-) -> None:  # fmt: skip
-    x, y = array_at(like, a, (k if ta else m) * lda), array_at(like, b, (n if tb else k) * ldb)
-    out = array_at(like, c, m * ldc)
-    for i in range(m):
-        for j in range(n):
-            out[i * ldc + j] = out[i * ldc + j] * beta if beta else beta
-        for p in range(k):
-            factor = alpha * x[p * lda + i if ta else i * lda + p]
-            step, start = (ldb, p) if tb else (1, p * ldb)
-            for j in range(n):
-                out[i * ldc + j] += factor * y[start + j * step]
-
-
-@jit
-def _multiply(
-    like: Any, blas: int, ta: int, tb: int, m: int, n: int, k: int, alpha: Any, a: int, lda: int, b: int, ldb: int,
-    beta: Any, c: int, ldc: int,
-) -> None:  # fmt: skip
-    """C = alpha·A·B + beta·C, A or B transposed if ta or tb; addresses, and elements from one row to the next."""
-    if blas:
-        _gemm(like, blas, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
-    else:
-        _loops(like, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+BLOCK = 8 * ROWS  # queries of one task
+CHUNK = 32  # elements that one inner loop handles: its length is known, so none of them is left to a scalar rest
 
 
 @jit
@@ -104,81 +31,207 @@ def _part(table: Any, operand: int, batch: int, head: int, row: int, size: int) 
     return table[i] + (batch * table[i + 1] + head * table[i + 2] + row * table[i + 3]) * size
 
 
+@jit
+def _row_bytes(table: Any, operand: int, size: int) -> Any:
+    """Bytes between two rows of an operand."""
+    return table[operand * 4 + 3] * size
+
+
+@jit
+def _padded(n: int) -> Any:
+    """Elements of a row in scratch memory: whole chunks, and so whole tiles."""
+    return (n + CHUNK - 1) // CHUNK * CHUNK
+
+
+@jit
+def _scores(
+    like: Array, a: int, a_row: int, rows: int, panels: int, depth: int, keys: int, zeros: int, out: int, ld: int,
+    corner: int,
+) -> None:  # fmt: skip
+    """out = A·B for one tile's rows and so many columns of B, filled up to whole panels."""
+    size = like.itemsize
+    width = WIDTH_BYTES // size
+    for left in range(0, keys, width):
+        tile(
+            like, a, a_row, size, panels + left // width * depth * WIDTH_BYTES, zeros, 0, out + left * size, ld * size,
+            rows, width, depth, like.dtype.type(-np.inf), corner,
+        )  # fmt: skip
+
+
+@jit
+def _multiply(
+    like: Array, a: int, a_row: int, a_step: int, panels: int, between: int, initial: int, ldi: int, c: int, ldc: int,
+    rows: int, columns: int, depth: int, corner: int,
+) -> None:  # fmt: skip
+    """C = I + A·B for one tile's rows, B in panels that lie `between` bytes apart."""
+    size = like.itemsize
+    width = WIDTH_BYTES // size
+    for left in range(0, columns, width):
+        start = initial + left * size if ldi else initial
+        tile(
+            like, a, a_row, a_step, panels + left // width * between, start, ldi, c + left * size, ldc, rows,
+            min(width, columns - left), depth, like.dtype.type(-np.inf), corner,
+        )  # fmt: skip
+
+
+@jit
+def _softmax(row: Floats, seen: int, filled: int, scale: Any) -> Any:
+    """The first `seen` scores become their weights, those up to `filled` 0; returns lse."""
+    top, total = row.dtype.type(-np.inf), row.dtype.type(0)
+    for start in range(0, filled, CHUNK):
+        for j in range(CHUNK):
+            row[start + j] *= scale
+    row[seen:filled] = top
+    for start in range(0, filled, CHUNK):
+        for j in range(CHUNK):
+            top = larger(row[start + j], top)
+    for start in range(0, filled, CHUNK):
+        for j in range(CHUNK):
+            e = exp_below(row[start + j] - top)
+            row[start + j] = e
+            total = plus(total, e)
+    share = row.dtype.type(1) / total
+    for start in range(0, filled, CHUNK):
+        for j in range(CHUNK):
+            row[start + j] *= share
+    return top + np.log(total)
+
+
 @kernel
 def _forward_block(like: Floats, lse: Floats, table: Ints, sizes: Ints, scale: float, task: int) -> None:
     """Operands: q, k, v, out."""
-    heads, queries, keys, d, e, causal, blas, length = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
-    )  # fmt: skip
-    blocks = (queries + length - 1) // length
-    unit, start = task // blocks, task % blocks * length
-    batch, head, size = unit // heads, unit % heads, like.itemsize
-    rows = min(length, queries - start)
-    zero, one = like.dtype.type(0), like.dtype.type(1)
+    heads, queries, keys, d, e, causal = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
+    blocks = (queries + BLOCK - 1) // BLOCK
+    unit, start = task // blocks, task % blocks * BLOCK
+    batch, head, size, stop = unit // heads, unit % heads, like.itemsize, min(start + BLOCK, queries)
     if causal:
-        keys = min(keys, start + rows)
-    scores, lanes = np.empty(rows * keys, like.dtype), np.empty(LANES, like.dtype)
-    _multiply(
-        like, blas, 0, 1, rows, keys, d, like.dtype.type(scale), _part(table, 0, batch, head, start, size), table[3],
-        _part(table, 1, batch, head, 0, size), table[7], zero, scores.ctypes.data, keys,
-    )  # fmt: skip
-    for i in range(rows):
-        seen = min(keys, start + i + 1) if causal else keys
-        row = scores[i * keys : i * keys + seen]
-        top = row_max(row, 0, seen, lanes)
-        for j in range(seen):
-            row[j] = exp_below(row[j] - top)
-        total = row_sum(row, 0, seen, lanes)
-        share = one / total
-        for j in range(seen):
-            row[j] *= share
-        scores[i * keys + seen : (i + 1) * keys] = zero
-        lse[unit * queries + start + i] = top + np.log(total)
-    _multiply(
-        like, blas, 0, 0, rows, e, keys, one, scores.ctypes.data, keys, _part(table, 2, batch, head, 0, size),
-        table[11], zero, _part(table, 3, batch, head, start, size), table[15],
-    )  # fmt: skip
-    scores[0] = zero  # an address alone does not keep an array's memory
+        keys = min(keys, stop)
+    ld, width, factor = _padded(keys), WIDTH_BYTES // size, like.dtype.type(scale)
+    k_bytes, v_bytes = panels_of(d, keys, size), panels_of(keys, e, size)
+    memory = np.empty((k_bytes + v_bytes) // size + ROWS * ld + (2 + ROWS) * width, like.dtype)
+    k_panels = aligned(memory)
+    v_panels = k_panels + k_bytes
+    zeros = v_panels + v_bytes
+    corner = zeros + WIDTH_BYTES
+    scores = corner + ROWS * WIDTH_BYTES
+    array_at(like, zeros, width)[:] = 0
+    k_row, v_row = _row_bytes(table, 1, size), _row_bytes(table, 2, size)
+    pack_all(like, _part(table, 1, batch, head, 0, size), size, k_row, d, keys, k_panels)
+    pack_all(like, _part(table, 2, batch, head, 0, size), v_row, size, keys, e, v_panels)
+    for first in range(start, stop, ROWS):
+        rows = min(ROWS, stop - first)
+        reach = min(keys, first + rows) if causal else keys
+        q = _part(table, 0, batch, head, first, size)
+        _scores(like, q, _row_bytes(table, 0, size), rows, k_panels, d, reach, zeros, scores, ld, corner)
+        for r in range(rows):
+            seen = min(keys, first + r + 1) if causal else keys
+            row = array_at(like, scores + r * ld * size, ld)
+            lse[unit * queries + first + r] = _softmax(row, seen, _padded(reach), factor)
+        _multiply(
+            like, scores, ld * size, size, v_panels, keys * WIDTH_BYTES, zeros, 0,
+            _part(table, 3, batch, head, first, size), _row_bytes(table, 3, size), rows, e, reach, corner,
+        )  # fmt: skip
+    memory[0] = 0  # an address alone does not keep an array's memory
+
+
+@jit
+def _slopes(
+    weights: Floats, slopes: Floats, g: Floats, y: Floats, shift: Any, more: Any, seen: int, filled: int, scale: Any
+) -> None:
+    """Scores q·k to weights, and gy·v to the scores' cotangents; beyond `seen` both are 0."""
+    zero = weights.dtype.type(0)
+    inner = zero
+    for j in range(g.size):
+        inner = plus(inner, g[j] * y[j])
+    shared = more - inner
+    for start in range(0, filled, CHUNK):
+        for j in range(CHUNK):
+            weights[start + j] = exp(weights[start + j] * scale - shift)
+        for j in range(CHUNK):
+            slopes[start + j] = weights[start + j] * (slopes[start + j] + shared) * scale
+    weights[seen:filled] = zero
+    slopes[seen:filled] = zero
+
+
+@jit
+def _gather(
+    like: Array, a: int, ld: int, panels: int, out: int, out_row: int, columns: int, keys: int, start: int, rows: int,
+    causal: int, zeros: int, corner: int,
+) -> None:  # fmt: skip
+    """Add Aᵀ·B to `out`, or set it where this block of queries is the first to see a key. A: (rows, keys) by ld."""
+    size = like.itemsize
+    for j in range(0, keys, ROWS):
+        i = max(0, j - start) if causal else 0
+        new = start == 0 or (causal and j >= start)
+        target = out + j * out_row
+        _multiply(
+            like, a + (i * ld + j) * size, size, ld * size, panels + i * WIDTH_BYTES, rows * WIDTH_BYTES,
+            zeros if new else target, 0 if new else out_row, target, out_row, min(ROWS, keys - j), columns, rows - i,
+            corner,
+        )  # fmt: skip
 
 
 @kernel
 def _backward_head(
     like: Floats, lse: Floats, glse: Floats, table: Ints, sizes: Ints, scale: float, task: int
 ) -> None:  # fmt: skip
-    """One head, block by block. Operands: q, k, v, y, gy, ∂q, ∂k, ∂v; the last two are 0 at the start."""
-    heads, queries, all_keys, d, e, causal, blas, length = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
-    )  # fmt: skip
+    """One head, block by block. Operands: q, k, v, y, gy, ∂q, ∂k, ∂v."""
+    heads, queries, all_keys, d, e, causal = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     batch, head, size = task // heads, task % heads, like.itemsize
-    zero, one, factor = like.dtype.type(0), like.dtype.type(1), like.dtype.type(scale)
-    p, s = np.empty(length * all_keys, like.dtype), np.empty(length * all_keys, like.dtype)
-    lanes = np.empty(LANES, like.dtype)
+    some_keys = min(all_keys, queries) if causal else all_keys
+    ld, width, factor = _padded(some_keys), WIDTH_BYTES // size, like.dtype.type(scale)
+    k_bytes, v_bytes = panels_of(d, some_keys, size), panels_of(e, some_keys, size)
+    back_bytes, q_bytes, g_bytes = panels_of(some_keys, d, size), panels_of(BLOCK, d, size), panels_of(BLOCK, e, size)
+    total = k_bytes + v_bytes + back_bytes + q_bytes + g_bytes
+    memory = np.empty(total // size + 2 * BLOCK * ld + (2 + ROWS) * width, like.dtype)
+    k_panels = aligned(memory)
+    v_panels = k_panels + k_bytes
+    back_panels = v_panels + v_bytes
+    q_panels = back_panels + back_bytes
+    g_panels = q_panels + q_bytes
+    zeros = g_panels + g_bytes
+    corner = zeros + WIDTH_BYTES
+    p = corner + ROWS * WIDTH_BYTES
+    s = p + BLOCK * ld * size
+    array_at(like, zeros, width)[:] = 0
     k, v = _part(table, 1, batch, head, 0, size), _part(table, 2, batch, head, 0, size)
     dk, dv = _part(table, 6, batch, head, 0, size), _part(table, 7, batch, head, 0, size)
-    for start in range(0, queries, length):
-        rows = min(length, queries - start)
-        keys = min(all_keys, start + rows) if causal else all_keys
+    q_row, k_row, v_row = _row_bytes(table, 0, size), _row_bytes(table, 1, size), _row_bytes(table, 2, size)
+    g_row, dq_row = _row_bytes(table, 4, size), _row_bytes(table, 5, size)
+    dk_row, dv_row = _row_bytes(table, 6, size), _row_bytes(table, 7, size)
+    pack_all(like, k, size, k_row, d, some_keys, k_panels)
+    pack_all(like, v, size, v_row, e, some_keys, v_panels)
+    pack_all(like, k, k_row, size, some_keys, d, back_panels)
+    for start in range(0, queries, BLOCK):
+        stop = min(start + BLOCK, queries)
+        keys = min(some_keys, stop) if causal else some_keys
         q, gy = _part(table, 0, batch, head, start, size), _part(table, 4, batch, head, start, size)
-        _multiply(like, blas, 0, 1, rows, keys, d, factor, q, table[3], k, table[7], zero, p.ctypes.data, keys)
-        _multiply(like, blas, 0, 1, rows, keys, e, one, gy, table[19], v, table[11], zero, s.ctypes.data, keys)
-        for i in range(rows):
-            seen = min(keys, start + i + 1) if causal else keys
-            at = task * queries + start + i
-            weights, slopes = p[i * keys : i * keys + seen], s[i * keys : i * keys + seen]
-            g = array_at(like, gy + i * table[19] * size, e)
-            y = array_at(like, _part(table, 3, batch, head, start + i, size), e)
-            shift, shared = lse[at], glse[at] - row_dot(g, 0, y, 0, e, lanes)
-            for j in range(seen):
-                weights[j] = exp(weights[j] - shift)
-            for j in range(seen):
-                slopes[j] = weights[j] * (slopes[j] + shared) * factor
-            p[i * keys + seen : (i + 1) * keys] = zero
-            s[i * keys + seen : (i + 1) * keys] = zero
-        dq = _part(table, 5, batch, head, start, size)
-        _multiply(like, blas, 0, 0, rows, d, keys, one, s.ctypes.data, keys, k, table[7], zero, dq, table[23])
-        _multiply(like, blas, 1, 0, keys, d, rows, one, s.ctypes.data, keys, q, table[3], one, dk, table[27])
-        _multiply(like, blas, 1, 0, keys, e, rows, one, p.ctypes.data, keys, gy, table[19], one, dv, table[31])
-    p[0] = s[0] = zero  # an address alone does not keep an array's memory
+        pack_all(like, q, q_row, size, stop - start, d, q_panels)
+        pack_all(like, gy, g_row, size, stop - start, e, g_panels)
+        for first in range(start, stop, ROWS):
+            rows, i = min(ROWS, stop - first), first - start
+            reach = min(keys, first + rows) if causal else keys
+            band, slope = p + i * ld * size, s + i * ld * size
+            _scores(like, q + i * q_row, q_row, rows, k_panels, d, reach, zeros, band, ld, corner)
+            _scores(like, gy + i * g_row, g_row, rows, v_panels, e, reach, zeros, slope, ld, corner)
+            for r in range(rows):
+                at = task * queries + first + r
+                _slopes(
+                    array_at(like, band + r * ld * size, ld), array_at(like, slope + r * ld * size, ld),
+                    array_at(like, gy + (i + r) * g_row, e),
+                    array_at(like, _part(table, 3, batch, head, first + r, size), e), lse[at], glse[at],
+                    min(keys, first + r + 1) if causal else keys, _padded(reach), factor,
+                )  # fmt: skip
+            _multiply(
+                like, slope, ld * size, size, back_panels, some_keys * WIDTH_BYTES, zeros, 0,
+                _part(table, 5, batch, head, first, size), dq_row, rows, d, reach, corner,
+            )  # fmt: skip
+        _gather(like, s, ld, q_panels, dk, dk_row, d, keys, start, stop - start, causal, zeros, corner)
+        _gather(like, p, ld, g_panels, dv, dv_row, e, keys, start, stop - start, causal, zeros, corner)
+    for key in range(some_keys, all_keys):  # that no query sees
+        array_at(like, dk + key * dk_row, d)[:] = 0
+        array_at(like, dv + key * dv_row, e)[:] = 0
+    memory[0] = 0  # an address alone does not keep an array's memory
 
 
 def _operand(x: Array) -> tuple[Array, list[int]]:
@@ -194,15 +247,11 @@ def _operand(x: Array) -> tuple[Array, list[int]]:
     return x, [address_of(x), sn // size, sh // size, max(st // size, d)]
 
 
-def _result(like: Array, shape: tuple[int, ...], dtype: Any, zero: bool = False) -> Array:
+def _result(like: Array, shape: tuple[int, ...], dtype: Any) -> Array:
     """An array of that shape whose heads lie within the rows if those of `like` do."""
     if len(shape) == 4 and abs(like.strides[1]) < abs(like.strides[2]):
-        out = empty((shape[0], shape[2], shape[1], shape[3]), dtype).transpose(0, 2, 1, 3)
-    else:
-        out = empty(shape, dtype)
-    if zero:
-        out[...] = 0
-    return out
+        return empty((shape[0], shape[2], shape[1], shape[3]), dtype).transpose(0, 2, 1, 3)
+    return empty(shape, dtype)
 
 
 def _run(run: Any, tasks: int, operands: list[Array], sizes: list[int], scale: float, *rows: Array) -> None:
@@ -214,8 +263,7 @@ def _run(run: Any, tasks: int, operands: list[Array], sizes: list[int], scale: f
 def _sizes(q: Array, k: Array, v: Array, causal: bool) -> tuple[int, list[int]]:
     heads = q.shape[-3] if q.ndim > 2 else 1
     units = q.size // (q.shape[-2] * q.shape[-1])
-    blas = _blas(q.dtype)
-    return units, [heads, q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1], int(causal), blas, BLOCK]
+    return units, [heads, q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1], int(causal)]
 
 
 def attention(q: Array, k: Array, v: Array, *, causal: bool, scale: float) -> tuple[Array, Array]:
@@ -232,7 +280,7 @@ def attention_grad(
 ) -> tuple[Array, Array, Array]:
     """gy, y: (…, L, e), glse, lse: (…, L) -> cotangents of q, k and v."""
     units, sizes = _sizes(q, k, v, causal)
-    dq, dk, dv = (_result(x, x.shape, x.dtype, zero) for x, zero in ((q, False), (k, True), (v, True)))
+    dq, dk, dv = (_result(x, x.shape, x.dtype) for x in (q, k, v))
     rows = (_LIKE[q.dtype], ready(lse), ready(glse))
     _run(_backward_head, units, [q, k, v, y, gy, dq, dk, dv], sizes, scale, *rows)
     return dq, dk, dv

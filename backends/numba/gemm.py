@@ -79,6 +79,29 @@ def pack_rows(like: Array, a: int, a_step: int, out: int, rows: int, depth: int)
 
 
 @jit
+def tile(
+    like: Array, a: int, a_row: int, a_step: int, panel: int, initial: int, ldi: int, c: int, ldc: int, rows: int,
+    columns: int, depth: int, low: Any, corner: int,
+) -> None:  # fmt: skip
+    """C = I + A·B for one tile, or as many of its rows and columns as there are, B being a panel.
+
+    corner: a whole tile's memory, where what reaches over an edge is computed.
+    """
+    lanes = VECTOR_BYTES // like.itemsize
+    i, di, out, do = initial, ldi, c, ldc
+    inside = rows == ROWS and columns * like.itemsize == WIDTH_BYTES
+    if not inside:
+        _copy(like, initial, ldi, corner, WIDTH_BYTES, rows, columns)
+        i, di, out, do = corner, WIDTH_BYTES, corner, WIDTH_BYTES
+    if columns > lanes:
+        strided_tile(like, a, a_row, rows - 1, a_step, panel, WIDTH_BYTES, i, di, out, do, depth, low)
+    else:
+        narrow_strided_tile(like, a, a_row, rows - 1, a_step, panel, WIDTH_BYTES, i, di, out, do, depth, low)
+    if not inside:
+        _copy(like, corner, WIDTH_BYTES, c, ldc, rows, columns)
+
+
+@jit
 def block(
     like: Array, a: int, a_row: int, a_step: int, b: int, b_step: int, b_column: int, bias: int, c: int, ldc: int,
     rows: int, columns: int, depth: int, relu: int,
@@ -94,42 +117,41 @@ def block(
     across = a_row == size and a_step % ALIAS == 0 and tiles > 1 and columns > 2 * width
     memory = np.empty((DEPTH + 1 + ROWS) * width + (tiles * ROWS * DEPTH if across else 0) + lanes, like.dtype)
     panel = aligned(memory)
-    start, corner = panel + DEPTH * WIDTH_BYTES, panel + (DEPTH + 1) * WIDTH_BYTES
-    turned = corner + ROWS * WIDTH_BYTES
+    zeros, corner = panel + DEPTH * WIDTH_BYTES, panel + (DEPTH + 1) * WIDTH_BYTES
+    array_at(like, zeros, width)[:] = 0
     none = like.dtype.type(-np.inf)
     for number in range(passes):
         k, stop = depth * number // passes, depth * (number + 1) // passes
         source, tile_step, row_step, step = a + k * a_step, ROWS * a_row, a_row, a_step
         if across:
-            pack_rows(like, source, a_step, turned, rows, stop - k)
-            source, tile_step, step = turned, (stop - k) * ROWS * size, ROWS * size
+            source, tile_step, step = corner + ROWS * WIDTH_BYTES, (stop - k) * ROWS * size, ROWS * size
+            pack_rows(like, a + k * a_step, a_step, source, rows, stop - k)
+        low = like.dtype.type(0) if relu and stop == depth else none
         for left in range(0, columns, width):
-            wide = min(width, columns - left)
-            if not number:
-                initial = array_at(like, start, width)
-                initial[:] = 0
-                if bias:
-                    _copy(like, bias + left * size, 0, start, 0, 1, wide)
-            pack(like, b + k * b_step + left * b_column, b_step, b_column, stop - k, wide, panel)
-            low = like.dtype.type(0) if relu and stop == depth else none
-            for tile in range(tiles):
-                high = min(ROWS, rows - tile * ROWS)
-                cell = c + tile * ROWS * ldc + left * size
-                if high == ROWS and wide == width:
-                    i, ldi, out, ldo = cell, ldc, cell, ldc
+            pack(like, b + k * b_step + left * b_column, b_step, b_column, stop - k, min(width, columns - left), panel)
+            for n in range(tiles):
+                cell = c + n * ROWS * ldc + left * size
+                if number:
+                    initial, ldi = cell, ldc
                 else:
-                    i, ldi, out, ldo = corner, WIDTH_BYTES, corner, WIDTH_BYTES
-                    if number:
-                        _copy(like, cell, ldc, corner, WIDTH_BYTES, high, wide)
-                if not number:
-                    i, ldi = start, 0
-                x = source + tile * tile_step
-                if wide > lanes:
-                    strided_tile(like, x, row_step, high - 1, step, panel, WIDTH_BYTES, i, ldi, out, ldo, stop - k, low)
-                else:
-                    narrow_strided_tile(
-                        like, x, row_step, high - 1, step, panel, WIDTH_BYTES, i, ldi, out, ldo, stop - k, low
-                    )
-                if out == corner:
-                    _copy(like, corner, WIDTH_BYTES, cell, ldc, high, wide)
+                    initial, ldi = (bias + left * size if bias else zeros), 0
+                tile(
+                    like, source + n * tile_step, row_step, step, panel, initial, ldi, cell, ldc,
+                    min(ROWS, rows - n * ROWS), min(width, columns - left), stop - k, low, corner,
+                )  # fmt: skip
     memory[0] = 0  # an address alone does not keep an array's memory
+
+
+@jit
+def panels_of(depth: int, columns: int, size: int) -> int:
+    """Bytes of a whole matrix in panels."""
+    return (columns * size + WIDTH_BYTES - 1) // WIDTH_BYTES * depth * WIDTH_BYTES
+
+
+@jit
+def pack_all(like: Array, b: int, by_step: int, by_column: int, depth: int, columns: int, panels: int) -> None:
+    """A whole B in panels, one after another."""
+    width = WIDTH_BYTES // like.itemsize
+    for left in range(0, columns, width):
+        panel = panels + left // width * depth * WIDTH_BYTES
+        pack(like, b + left * by_column, by_step, by_column, depth, min(width, columns - left), panel)
