@@ -57,6 +57,18 @@ def _binary(name: str, f: Any) -> Kernel:
     return _named(span, name)
 
 
+def _with_one(name: str, f: Any) -> Kernel:
+    """out = f(x, y, 0, 0) for an array y of one element."""
+    f = jit(f)
+
+    def span(x: Floats, y: Floats, out: Floats, task: int) -> None:
+        one = y[0]
+        for i in range(task * SPAN, min((task + 1) * SPAN, x.size)):
+            out[i] = f(x[i], one, 0.0, 0.0)
+
+    return _named(span, name)
+
+
 # ------------------------------------------------------------ functions of single elements
 
 
@@ -205,6 +217,16 @@ def _map(run: Kernel, x: Array, p: float = 0.0, q: float = 0.0) -> Array:
     return out
 
 
+def _map_one(run: Kernel, x: Array, one: Array) -> Array:
+    """A function of an array and a number in an array; the result lies as the former does."""
+    source = in_memory_order(x)
+    if source is None:
+        source = x = np.array(x, order="C")
+    out = empty_as(x)
+    run(-(-x.size // SPAN), source, one, in_memory_order(out))
+    return out
+
+
 def _join(run: Kernel, u: Array, x: Array, p: float = 0.0, q: float = 0.0) -> Array:
     """A function of two arrays of one shape; the result lies as x does."""
     u, x, out = aligned_pair(u, x)
@@ -314,23 +336,20 @@ def _large(ufunc: Any, f: Any, dtypes: frozenset[Any] = _FLOATS) -> Callable[[Ar
 
 
 def _large_pair(ufunc: Any, f: Any) -> Callable[[Array, Any], Array]:
-    run, whole = _binary(ufunc.__name__, f), jit(f)
-
-    def by_number(x: Any, p: Any, q: Any) -> Any:
-        return whole(x, c(p, x), p, q)
-
-    run_number = _unary(f"{ufunc.__name__}_number", by_number)
+    run, run_one = _binary(ufunc.__name__, f), _with_one(f"{ufunc.__name__}_number", f)
 
     def op(x: Array, y: Any) -> Array:
         if x.dtype not in _FLOATS or threads.forked():
             return ufunc(x, y)
         if type(y) is float or type(y) is int:
-            return _map(run_number, x, y)
+            return _map_one(run_one, x, np.array([y], x.dtype))
         if type(y) is not np.ndarray or y.dtype != x.dtype:
             return ufunc(x, y)
         if y.shape == x.shape:
             if not any(y.strides):  # one number that was broadcast: the cotangent of a sum or a mean
-                return _map(run_number, x, y.item(0))
+                return _map_one(run_one, x, y[(slice(0, 1),) * y.ndim])
+            if not any(x.strides) and ufunc in (np.add, np.multiply):
+                return _map_one(run_one, y, x[(slice(0, 1),) * x.ndim])
             return _join(run, x, y)
         whole_shape = np.broadcast_shapes(x.shape, y.shape)
         if whole_shape == x.shape and in_memory_order(x) is not None:
