@@ -117,7 +117,7 @@ def test_memory_is_shared_by_time() -> None:
         values.append(result)
         steps.append(recorded)
     player = Player(steps, [values[0], values[-1]])
-    places = {player.place(v).ctypes.data for v in values[1:-1]}
+    places = {player.place(v).ctypes.data // 64 for v in values[1:-1]}
     assert len(places) == 2
     assert player.place(values[-1]) is values[-1]
     values[0][:] = 3.0
@@ -154,3 +154,21 @@ def test_a_constant_is_read_and_not_lent() -> None:
     (half, _), recorded = launched(with_a_constant, (X,), {})
     assert recorded is not None
     assert [a is half for a in recorded.own] == [True]
+
+
+def test_memory_of_others_with_gaps_is_left_to_python() -> None:
+    gappy = np.lib.stride_tricks.as_strided(np.ones((4, 9), np.float32), (4, 5), (36, 4), subok=False)
+    strided = np.asarray(memoryview(np.ones((4, 9), np.float32)[:, :5]))
+    for x in (gappy, strided):
+        result, _ = launched(lambda x: doubled(np.ascontiguousarray(x)), (x,), {})
+        assert (result == 2.0).all()
+
+
+def test_results_keep_their_place_in_a_cache_line() -> None:
+    big = np.ones(100_000, np.float32)
+    first, a = launched(doubled, (big,), {})
+    second, b = launched(doubled, (first,), {})
+    assert a is not None
+    assert b is not None
+    player = Player([a, b], [big, second])
+    assert player.place(first).ctypes.data % 64 == first.ctypes.data % 64

@@ -55,26 +55,45 @@ def _merged(x: Array) -> list[tuple[int, int]]:
     return axes
 
 
+def owner_of(x: Array) -> Array:
+    """The array whose memory this one sees."""
+    while type(x.base) is np.ndarray:
+        x = x.base
+    return x
+
+
+def bytes_of(x: Array) -> Array:
+    """The memory of an array without gaps, in whatever order its axes are; None if it has gaps."""
+    whole = x.transpose(sorted(range(x.ndim), key=lambda i: -x.strides[i]))
+    return whole.reshape(-1).view(np.uint8) if whole.flags.c_contiguous else None
+
+
+def extent(x: Array) -> tuple[int, int]:
+    """Bytes from an array's first element down to the first in memory, and up to the end of the last."""
+    reach = [(n - 1) * step for n, step in zip(x.shape, x.strides, strict=True)]
+    return -sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach) + x.itemsize
+
+
 def contiguous(x: Array) -> Array:
     """A row-major copy."""
-    owner = x
-    while type(owner.base) is np.ndarray:
-        owner = owner.base
-    order = sorted(range(owner.ndim), key=lambda i: -owner.strides[i])
-    whole = owner.transpose(order)
     axes = _merged(x)
-    known = x.dtype in _FLOATS and owner.dtype == x.dtype and whole.flags.c_contiguous and x.flags.aligned
-    if not known or x.size < COPIED or len(axes) > 5:
+    if x.size < COPIED or x.dtype not in _FLOATS or not x.flags.aligned or len(axes) > 5:
+        return np.array(x, order="C")
+    owner = owner_of(x)
+    memory = bytes_of(owner)
+    if memory is None:
         return np.array(x, order="C")
     lengths, steps = zip(*[(1, 0)] * (5 - len(axes)), *axes, strict=True)
-    start = (x.ctypes.data - owner.ctypes.data) // x.itemsize
+    before, after = extent(x)
+    at = x.ctypes.data - owner.ctypes.data
+    source, start = memory[at - before : at + after].view(x.dtype), before // x.itemsize
     out = empty(x.shape, x.dtype)
     height = max(TILE, TASK // lengths[4] // TILE * TILE)
     bands = -(-lengths[3] // height)
     units = lengths[0] * lengths[1] * lengths[2] * bands
     length = max(1, TASK // (min(height, lengths[3]) * lengths[4]))
     _copy_band(
-        -(-units // length), whole.reshape(-1), out, start, *lengths[1:], *steps, height, units, bands, length
+        -(-units // length), source, out, start, *lengths[1:], *steps, height, units, bands, length
     )  # fmt: skip
     return out
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from .compile import Launch, Notes, noting_launches, replay
+from .copies import bytes_of, extent, owner_of
 
 Array = Any
 _ALIGN = 64
@@ -41,21 +42,23 @@ class _Copies:
     """Copies of a call's arrays that lie as they do, and two sets of values for them; constants stay."""
 
     def __init__(self, args: tuple[Any, ...], constant: frozenset[int]) -> None:
-        self.memory: dict[int, tuple[Array, Array, Array]] = {}  # owner -> (copy, its values, other values)
+        self.memory: dict[int, tuple[Array, Array, Array]] = {}  # owner -> bytes of the copy, its values, other values
         self.args = tuple(
             self._copy(a) if type(a) is np.ndarray and i not in constant else a for i, a in enumerate(args)
         )
 
     def _copy(self, a: Array) -> Array:
-        owner = _owner(a)
+        owner = owner_of(a)
         if id(owner) not in self.memory:
-            values = np.array(owner, order="K", copy=True)
-            self.memory[id(owner)] = values.copy(order="K"), values, _others(values)
-        made = self.memory[id(owner)][0]
-        if a is owner:
-            return made
-        offset = a.ctypes.data - owner.ctypes.data
-        return np.ndarray(a.shape, a.dtype, _bytes(made), offset, a.strides)
+            values = bytes_of(np.array(owner, order="K", copy=True))
+            self.memory[id(owner)] = values.copy(), values, values.copy()
+        made, values, others = self.memory[id(owner)]
+        before, after = extent(a)
+        at = a.ctypes.data - owner.ctypes.data
+        if a.size:
+            region = slice(at - before, at + after)
+            others[region].view(a.dtype)[...] = _others(values[region].view(a.dtype))
+        return np.ndarray(a.shape, a.dtype, made, at, a.strides)
 
     def fill(self, other: bool) -> None:
         """Write one of the two sets of values."""
@@ -63,25 +66,12 @@ class _Copies:
             made[...] = others if other else values
 
 
-def _owner(a: Array) -> Array:
-    """The array whose memory this one sees."""
-    while type(a.base) is np.ndarray:
-        a = a.base
-    return a
-
-
-def _bytes(a: Array) -> Any:
-    """The memory of an array without gaps, in whatever order its axes are."""
-    order = sorted(range(a.ndim), key=lambda i: -a.strides[i])
-    return a.transpose(order).reshape(-1).view(np.uint8)
-
-
 def _others(values: Array) -> Array:
     """Other values that a kernel will take for these: the same integers in another order, numbers about as large."""
-    turned = values[(slice(None, None, -1),) * values.ndim]
+    turned = values[::-1]
     if values.dtype.kind != "f":
-        return np.array(turned)
-    ramp = 1.0 + 0.25 * np.arange(values.size, dtype=np.float64).reshape(values.shape) / max(values.size, 1)
+        return turned
+    ramp = 1.0 + 0.25 * np.arange(values.size) / max(values.size, 1)
     return (turned * ramp + 1e-3 * ramp).astype(values.dtype)
 
 
@@ -92,6 +82,8 @@ def launched(
     fn: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any], constant: frozenset[int] = frozenset()
 ) -> tuple[Any, Recorded | None]:
     """The result of a call, and its launches if they alone repeat it. See `Backend.launched`."""
+    if any(type(a) is np.ndarray and bytes_of(owner_of(a)) is None for a in args):  # memory of others, with gaps
+        return fn(*args, **params), None
     copies = _Copies(args, constant)
     with noting_launches() as notes:
         result = fn(*args, **params)
@@ -107,10 +99,10 @@ def launched(
 
 def _made(notes: Notes, args: Iterable[Any]) -> list[Array]:
     """The memory that an op itself made for floats and bytes of its launches, each once, in order of use."""
-    given = {id(_owner(a)) for a in args if type(a) is np.ndarray}
-    given |= {id(_owner(a)) for a in notes.addressed}
+    given = {id(owner_of(a)) for a in args if type(a) is np.ndarray}
+    given |= {id(owner_of(a)) for a in notes.addressed}
     owners = {
-        id(_owner(a)): _owner(a)
+        id(owner_of(a)): owner_of(a)
         for launch in notes.launches
         for kind, a in zip(launch.kinds, launch.args, strict=True)
         if kind in _SPOILED
@@ -139,16 +131,16 @@ def _written(
     def play(spoiled: Iterable[Array]) -> bool:
         copies.fill(other=True)
         for a in spoiled:
-            _bytes(a)[...] = _SPOIL
+            bytes_of(a)[...] = _SPOIL
         return player.play(0, 1) < 0
 
     made = _made(trial, copies.args)
     written = [False] * len(made)
     if spoil:
-        first = [_bytes(a).copy() for a in made]
+        first = [bytes_of(a).copy() for a in made]
         if not play(()):
             return None
-        written = [not np.array_equal(_bytes(a), values) for a, values in zip(made, first, strict=True)]
+        written = [not np.array_equal(bytes_of(a), values) for a, values in zip(made, first, strict=True)]
     if not play(a for a, w in zip(made, written, strict=True) if w):
         return None
     right = all(type(r) is np.ndarray and _same(r, e) for r, e in zip(results, expected, strict=True))
@@ -199,7 +191,7 @@ class Player:
 
     def place(self, array: Array) -> Array:
         """The array, or the one like it in the shared block."""
-        owner = _owner(array)
+        owner = owner_of(array)
         start = self._places.get(id(owner))
         if start is None:
             return array
@@ -222,28 +214,29 @@ class Player:
 
     def _share(self, recorded: list[Recorded], touched: list[Array]) -> None:
         """Find each array that may move a place in the block that nobody else has at that time: the largest first."""
-        fixed = {id(_owner(a)) for a in touched}
+        fixed = {id(owner_of(a)) for a in touched}
         for of_one_op in recorded:
-            fixed |= {id(_owner(a)) for a in of_one_op.kept}
+            fixed |= {id(owner_of(a)) for a in of_one_op.kept}
         movable = {id(a): a for of_one_op in recorded for a in of_one_op.own if id(a) not in fixed}
         spans: dict[int, tuple[int, int]] = {}
         launches = (launch for of_one_op in recorded for launch in of_one_op.launches)
         for row, launch in enumerate(launches):
             for a in launch.args:
-                key = id(_owner(a)) if type(a) is np.ndarray else 0
+                key = id(owner_of(a)) if type(a) is np.ndarray else 0
                 if key in movable:
                     spans[key] = spans.get(key, (row, row))[0], row
         placed: list[tuple[int, int, int, int]] = []  # start and end of place, first and last use
         for key in sorted(spans, key=lambda k: (-movable[k].nbytes, spans[k])):
             first, last = spans[key]
-            size = -(-movable[key].nbytes // _ALIGN) * _ALIGN
+            shift = movable[key].ctypes.data % _ALIGN  # every array keeps its place in a cache line
+            size = -(-(movable[key].nbytes + shift) // _ALIGN) * _ALIGN
             start = 0
             for begin, end, used, done in placed:
                 if used <= last and first <= done:
                     if begin - start >= size:
                         break
                     start = max(start, end)
-            self._places[key] = start
+            self._places[key] = start + shift
             placed.append((start, start + size, first, last))
             placed.sort()
         if placed:

@@ -80,7 +80,7 @@ def trim() -> None:
     with _pool.lock:
         _pool.unused.clear()
         _pool.idle, _pool.peak = 0, _pool.live
-    if hasattr(_library, "malloc_trim"):  # glibc keeps freed memory for itself otherwise
+    if _library is not None and hasattr(_library, "malloc_trim"):  # glibc keeps freed memory for itself otherwise
         _library.malloc_trim(0)
 
 
