@@ -117,8 +117,8 @@ def test_memory_is_shared_by_time() -> None:
         values.append(result)
         steps.append(recorded)
     player = Player(steps, [values[0], values[-1]])
-    places = {player.place(v).ctypes.data // 64 for v in values[1:-1]}
-    assert len(places) == 2
+    places = [player.place(v).ctypes.data for v in values[1:-1]]
+    assert max(places) - min(places) < 2 * values[0].nbytes
     assert player.place(values[-1]) is values[-1]
     values[0][:] = 3.0
     assert player.play(0, 6) == -1
