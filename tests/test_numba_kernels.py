@@ -14,6 +14,7 @@ from scipy import special
 from pullback.autograd import ops
 from pullback.autograd.ops import activation, unary
 from pullback.autograd.ops.attention import attention, attention_grad
+from pullback.autograd.ops.index import take_transpose
 from pullback.autograd.ops.norm import batch_norm, batch_norm_grad, standardize, standardize_grad
 from pullback.autograd.ops.norm_relu import (
     batch_norm_add_relu,
@@ -338,3 +339,14 @@ def test_copies_into_row_major_order(dtype: str) -> None:
         assert copy.flags.c_contiguous
         assert not np.shares_memory(copy, a)
         np.testing.assert_array_equal(copy, view)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_added_where_an_index_says(dtype, rng):
+    g = rng.standard_normal((3, 50, 130)).astype(dtype)
+    index = rng.integers(-7, 7, (3, 50))
+    for array in (g, np.asfortranarray(g), g[..., ::-1][..., ::-1], g[..., 0], g[:, :, :, None][..., :3, :]):
+        agree(take_transpose, array, index, axis=0, size=7)
+    agree(take_transpose, g, index.astype(np.int32)[::-1], axis=0, size=7)
+    with pytest.raises(IndexError, match="index 7 is out of bounds for an axis of length 7"):
+        run(take_transpose, g, np.where(index == 0, 7, index), axis=0, size=7)

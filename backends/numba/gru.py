@@ -17,6 +17,7 @@ from .sequence import (
     copy,
     cotangent,
     multiplied,
+    padded,
     panels,
     product,
     sigmoids,
@@ -31,30 +32,28 @@ Array = Any
 
 @kernel
 def _forward(
-    inputs: Floats, bias: Floats, wh: Floats, h0: Floats, y: Floats, gates: Floats, t: int, n: int, e: int, st: int,
-    sn: int, width: int, block: int,
+    x: Floats, bias_x: Floats, bias_h: Floats, wx: Floats, wh: Floats, h0: Floats, y: Floats, gates: Floats, t: int,
+    n: int, f: int, e: int, st: int, sn: int, width: int, block: int,
 ) -> None:  # fmt: skip
-    """Some samples through all steps. inputs: W·x + b of all steps. bias: b′."""
-    first, three = block * SAMPLES, 3 * e
-    ld = -(-three // width) * width
+    """Some samples through all steps."""
+    first, ld = block * SAMPLES, bias_x.size
     count = min(SAMPLES, n - first)
-    a, b, initial = np.empty(three, y.dtype), np.empty(SAMPLES * ld, y.dtype), np.zeros(ld, y.dtype)
-    h = np.zeros(SAMPLES * e, y.dtype)
+    a, b = np.empty(SAMPLES * ld, x.dtype), np.empty(SAMPLES * ld, x.dtype)
+    h = np.zeros(SAMPLES * e, x.dtype)
     copy(h0, first * e, h, 0, count * e)
-    copy(bias, 0, initial, 0, three)
     for step in range(t):
-        product(h, 0, e, count - 1, wh, e, initial, 0, b, ld, width)
+        product(x, (step * st + first * sn) * f, sn * f, count - 1, wx, f, bias_x, 0, a, ld, width)
+        product(h, 0, e, count - 1, wh, e, bias_h, 0, b, ld, width)
         for r in range(count):
             row = step * st + (first + r) * sn
             k, s, i = r * ld, r * e, row * 4 * e
             z, new, m = i + e, i + 2 * e, i + 3 * e
-            copy(inputs, row * three, a, 0, three)
-            add(a, 0, b, k, 2 * e)
-            sigmoids(a, 0, gates, i, 2 * e)
+            add(a, k, b, k, 2 * e)
+            sigmoids(a, k, gates, i, 2 * e)
             copy(b, k + 2 * e, gates, m, e)
             for j in range(e):
-                a[at(2 * e + j)] += gates[at(i + j)] * gates[at(m + j)]
-            tanhs(a, 2 * e, gates, new, e)
+                a[at(k + 2 * e + j)] += gates[at(i + j)] * gates[at(m + j)]
+            tanhs(a, k + 2 * e, gates, new, e)
             for j in range(e):
                 keep = gates[at(z + j)]
                 h[at(s + j)] = (1 - keep) * gates[at(new + j)] + keep * h[at(s + j)]
@@ -63,11 +62,11 @@ def _forward(
 
 def gru(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array) -> tuple[Array, Array]:
     """x: (t, n, f), h0: (n, e), w_ih: (3e, f), w_hh: (3e, e) -> y: (t, n, e), gates: (t, n, 4e)."""
-    lay, e = Layout(x), h0.shape[1]
+    lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     y, gates = lay.empty(e), lay.empty(4 * e)
     _forward(
-        lay.blocks, products.linear(lay.packed(x), w_ih, b_ih), ready(b_hh), panels(w_hh, True), ready(h0), y, gates,
-        lay.t, lay.n, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, lay.packed(x), padded(b_ih), padded(b_hh), panels(w_ih), panels(w_hh), ready(h0), y, gates, lay.t,
+        lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
     )  # fmt: skip
     return lay.seen(y), lay.seen(gates)
 
@@ -125,8 +124,8 @@ def gru_grad(
     over_gates, has_gg = cotangent(lay, ggates)
     da, db, earlier, dh0 = lay.empty(3 * e), lay.empty(3 * e), lay.empty(e), np.empty(h0.shape, x.dtype)
     _backward(
-        lay.blocks, lay.packed(gy), over_gates, ready(h0), panels(w_hh, False), lay.packed(y), lay.packed(gates), da,
-        db, earlier, dh0, has_gg, lay.t, lay.n, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, lay.packed(gy), over_gates, ready(h0), panels(w_hh, transposed=False), lay.packed(y),
+        lay.packed(gates), da, db, earlier, dh0, has_gg, lay.t, lay.n, e, lay.st, lay.sn, tile_width(x.itemsize),
     )  # fmt: skip
     dw_ih, db_ih, dx = products.linear_grad(da, lay.packed(x), w_ih, need_x=True)
     dw_hh, db_hh = products.linear_grad(db, earlier, w_hh, need_x=False)

@@ -145,6 +145,13 @@ def matmul(x: Array, y: Array) -> bool:
     return all(a == b or 1 in (a, b) for a, b in zip(x.shape[-3::-1], y.shape[-3::-1], strict=False))
 
 
+def take_transpose(g: Array, index: Array, *, axis: int, size: int) -> bool:
+    """Whole rows, one an integer."""
+    return bool(
+        axis == 0 and size > 0 and floats(g) and index.dtype.kind in "iu" and g.shape[: index.ndim] == index.shape
+    )
+
+
 def conv2d_input_grad(
     gy: Array, weight: Array, *, input_size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 
 from . import products
 from .compile import Floats, intrinsic, kernel
@@ -17,58 +16,59 @@ from .sequence import (
     at,
     copy,
     cotangent,
+    padded,
     panels,
     product,
     sigmoids,
     tanhs,
 )  # fmt: skip
 from .tile import tile_width
-from .vectors import elementwise
+from .vectors import elementwise, vector_code
 
 Array = Any
 
 
 @kernel
 def _forward(
-    wh: Floats, h0: Floats, c0: Floats, y: Floats, cells: Floats, gates: Floats, t: int, n: int, e: int, st: int,
-    sn: int, width: int, block: int,
+    x: Floats, bias: Floats, w: Floats, h0: Floats, c0: Floats, y: Floats, cells: Floats, gates: Floats, t: int, n: int,
+    f: int, e: int, st: int, sn: int, width: int, block: int,
 ) -> None:  # fmt: skip
-    """Some samples through all steps. gates: W·x + b of all steps, which become the gates."""
-    first, four = block * SAMPLES, 4 * e
-    ld = -(-four // width) * width
+    """Some samples through all steps. w: the weights of x, and below them those of h."""
+    first, four, ld, depth = block * SAMPLES, 4 * e, bias.size, f + e
     count = min(SAMPLES, n - first)
-    a, h, c = np.zeros(SAMPLES * ld, y.dtype), np.zeros(SAMPLES * e, y.dtype), np.zeros(SAMPLES * e, y.dtype)
-    copy(h0, first * e, h, 0, count * e)
+    a, z, c = np.empty(SAMPLES * ld, x.dtype), np.zeros(SAMPLES * depth, x.dtype), np.zeros(SAMPLES * e, x.dtype)
+    for r in range(count):
+        copy(h0, (first + r) * e, z, r * depth + f, e)
     copy(c0, first * e, c, 0, count * e)
     for step in range(t):
         for r in range(count):
-            copy(gates, (step * st + (first + r) * sn) * four, a, r * ld, four)
-        product(h, 0, e, count - 1, wh, e, a, ld, a, ld, width)
+            copy(x, (step * st + (first + r) * sn) * f, z, r * depth, f)
+        product(z, 0, depth, count - 1, w, depth, bias, 0, a, ld, width)
         for r in range(count):
             row = step * st + (first + r) * sn
-            k, s, i = r * ld, r * e, row * four
+            k, s, h, i = r * ld, r * e, r * depth + f, row * four
             f_, g, o = i + e, i + 2 * e, i + 3 * e
             sigmoids(a, k, gates, i, 2 * e)
             tanhs(a, k + 2 * e, gates, g, e)
             sigmoids(a, k + 3 * e, gates, o, e)
             for j in range(e):
                 c[at(s + j)] = gates[at(f_ + j)] * c[at(s + j)] + gates[at(i + j)] * gates[at(g + j)]
-            tanhs(c, s, h, s, e)
+            tanhs(c, s, z, h, e)
             for j in range(e):
-                h[at(s + j)] *= gates[at(o + j)]
+                z[at(h + j)] *= gates[at(o + j)]
             copy(c, s, cells, row * e, e)
-            copy(h, s, y, row * e, e)
+            copy(z, h, y, row * e, e)
 
 
 def lstm(
     x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array
 ) -> tuple[Array, Array, Array]:
     """x: (t, n, f), h0, c0: (n, e), w_ih: (4e, f), w_hh: (4e, e) -> y, cells: (t, n, e), gates: (t, n, 4e)."""
-    lay, e = Layout(x), h0.shape[1]
-    y, cells, gates = lay.empty(e), lay.empty(e), products.linear(lay.packed(x), w_ih, b_ih + b_hh)
+    lay, features, e = Layout(x), x.shape[2], h0.shape[1]
+    y, cells, gates = lay.empty(e), lay.empty(e), lay.empty(4 * e)
     _forward(
-        lay.blocks, panels(w_hh, True), ready(h0), ready(c0), y, cells, gates, lay.t, lay.n, e, lay.st, lay.sn,
-        tile_width(x.itemsize),
+        lay.blocks, lay.packed(x), padded(b_ih + b_hh), panels(w_ih, w_hh), ready(h0), ready(c0), y, cells, gates,
+        lay.t, lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
     )  # fmt: skip
     return lay.seen(y), lay.seen(cells), lay.seen(gates)
 
@@ -83,12 +83,12 @@ def _through_gates(
     squashed: tanh(c). before: c₋. gc, gg: more cotangents of c and of the gates. local, da: where the result goes.
     """
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, gy, dh, gates, squashed, dc, before, gc, gg, local, da, width = args
-
+    def generate(
+        code: Any, gy: Any, dh: Any, gates: Any, squashed: Any, dc: Any, before: Any, gc: Any, gg: Any, local: Any,
+        da: Any, width: Any,
+    ) -> None:  # fmt: skip
         def part(base: Any, n: int) -> Any:
-            size = like.dtype.bitwidth // 8
-            return builder.add(base, builder.mul(width, ir.Constant(width.type, n * size)))
+            return code.builder.add(base, code.builder.mul(width, ir.Constant(width.type, n * code.size)))
 
         def body(load: Any, store: Any) -> None:
             i, f, g, o = (load(part(gates, n)) for n in range(4))
@@ -103,10 +103,9 @@ def _through_gates(
             for n, value in enumerate(found):
                 store(value, part(local, n), part(da, n))
 
-        elementwise(context, builder, like.dtype, width, body)
-        return context.get_dummy_value()
+        elementwise(code, width, body)
 
-    return types.void(like, *[types.int64] * 11), codegen
+    return vector_code(like, (gy, dh, gates, squashed, dc, before, gc, gg, local, da, width), generate)
 
 
 @kernel
@@ -158,9 +157,9 @@ def lstm_grad(
     da, earlier = lay.empty(4 * e), lay.empty(e)
     dh0, dc0 = np.empty(h0.shape, x.dtype), np.empty(h0.shape, x.dtype)
     _backward(
-        lay.blocks, lay.packed(gy), over_cells, over_gates, ready(h0), ready(c0), panels(w_hh, False), lay.packed(y),
-        lay.packed(c), lay.packed(gates), da, earlier, dh0, dc0, has_gc, has_gg, lay.t, lay.n, e, lay.st, lay.sn,
-        tile_width(x.itemsize),
+        lay.blocks, lay.packed(gy), over_cells, over_gates, ready(h0), ready(c0), panels(w_hh, transposed=False),
+        lay.packed(y), lay.packed(c), lay.packed(gates), da, earlier, dh0, dc0, has_gc, has_gg, lay.t, lay.n, e, lay.st,
+        lay.sn, tile_width(x.itemsize),
     )  # fmt: skip
     dw_ih, dbias, dx = products.linear_grad(da, lay.packed(x), w_ih, need_x=True)
     return lay.seen(dx), dh0, dc0, dw_ih, products.linear_grad(da, earlier, w_hh, need_x=False)[0], dbias

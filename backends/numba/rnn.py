@@ -9,7 +9,7 @@ import numpy as np
 from . import products
 from .compile import Floats, jit, kernel
 from .layout import ready
-from .sequence import SAMPLES, Layout, add, at, copy, panels, product, tanhs, through_tanh
+from .sequence import SAMPLES, Layout, add, at, copy, padded, panels, product, tanhs, through_tanh
 from .tile import tile_width
 
 Array = Any
@@ -33,32 +33,34 @@ def _through_clip(y: Floats, a: int, out: Floats, b: int, n: int) -> None:
 
 @kernel
 def _forward(
-    wh: Floats, h0: Floats, y: Floats, clipped: int, t: int, n: int, e: int, st: int, sn: int, width: int, block: int
-) -> None:
-    """Some samples through all steps. y: W·x + b of all steps, which become the states."""
-    first, ld = block * SAMPLES, -(-e // width) * width
+    x: Floats, bias: Floats, w: Floats, h0: Floats, y: Floats, clipped: int, t: int, n: int, f: int, e: int, st: int,
+    sn: int, width: int, block: int,
+) -> None:  # fmt: skip
+    """Some samples through all steps. w: the weights of x, and below them those of h."""
+    first, ld, depth = block * SAMPLES, bias.size, f + e
     count = min(SAMPLES, n - first)
-    a, h = np.zeros(SAMPLES * ld, y.dtype), np.zeros(SAMPLES * e, y.dtype)
-    copy(h0, first * e, h, 0, count * e)
+    a, z = np.empty(SAMPLES * ld, x.dtype), np.zeros(SAMPLES * depth, x.dtype)
+    for r in range(count):
+        copy(h0, (first + r) * e, z, r * depth + f, e)
     for step in range(t):
         for r in range(count):
-            copy(y, (step * st + (first + r) * sn) * e, a, r * ld, e)
-        product(h, 0, e, count - 1, wh, e, a, ld, a, ld, width)
+            copy(x, (step * st + (first + r) * sn) * f, z, r * depth, f)
+        product(z, 0, depth, count - 1, w, depth, bias, 0, a, ld, width)
         for r in range(count):
             if clipped:
-                _clip(a, r * ld, h, r * e, e)
+                _clip(a, r * ld, z, r * depth + f, e)
             else:
-                tanhs(a, r * ld, h, r * e, e)
-            copy(h, r * e, y, (step * st + (first + r) * sn) * e, e)
+                tanhs(a, r * ld, z, r * depth + f, e)
+            copy(z, r * depth + f, y, (step * st + (first + r) * sn) * e, e)
 
 
 def rnn(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array, *, nonlinearity: str) -> Array:
     """x: (t, n, f), h0: (n, e), w_ih: (e, f), w_hh: (e, e) -> (t, n, e)."""
-    lay, e = Layout(x), h0.shape[1]
-    y = products.linear(lay.packed(x), w_ih, b_ih + b_hh)
+    lay, features, e = Layout(x), x.shape[2], h0.shape[1]
+    y = lay.empty(e)
     _forward(
-        lay.blocks, panels(w_hh, True), ready(h0), y, nonlinearity == "relu", lay.t, lay.n, e, lay.st, lay.sn,
-        tile_width(x.itemsize),
+        lay.blocks, lay.packed(x), padded(b_ih + b_hh), panels(w_ih, w_hh), ready(h0), y, nonlinearity == "relu", lay.t,
+        lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
     )  # fmt: skip
     return lay.seen(y)
 
@@ -97,7 +99,7 @@ def rnn_grad(
     lay, e = Layout(x), h0.shape[1]
     da, earlier, dh0 = lay.empty(e), lay.empty(e), np.empty(h0.shape, x.dtype)
     _backward(
-        lay.blocks, lay.packed(gy), ready(h0), panels(w_hh, False), lay.packed(y), da, earlier, dh0,
+        lay.blocks, lay.packed(gy), ready(h0), panels(w_hh, transposed=False), lay.packed(y), da, earlier, dh0,
         nonlinearity == "relu", lay.t, lay.n, e, lay.st, lay.sn, tile_width(x.itemsize),
     )  # fmt: skip
     dw_ih, dbias, dx = products.linear_grad(da, lay.packed(x), w_ih, need_x=True)

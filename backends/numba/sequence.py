@@ -2,9 +2,9 @@
 
 The samples of a batch do not depend on each other, so a task takes as many of them as the register tile has rows
 through all steps, with their states in its own small arrays: no thread ever waits for another within a sequence, and
-the recurrent weights, laid out once as the tile reads them, stay in the second-level cache. What does not depend on the
-step before, the inputs' products, their gradients and those of the weights, are one large product each for all steps
-(`products.py`).
+the weights, laid out once as the tile reads them, stay in the second-level cache. Forward, a step is one product with
+the input and the state side by side: as a product of its own for all steps, the input's part would go through memory
+twice more. The gradients of the input and of the weights are one large product each for all steps (`products.py`).
 
 Sequences (t, n, …) are taken with time or with the batch outermost in memory, as x comes, and results lie likewise:
 nothing is copied for layers that are told `batch_first`. Row `step·st + sample·sn` of a sequence belongs to that step
@@ -19,6 +19,7 @@ import numpy as np
 
 from . import memory
 from .compile import Floats, jit, kernel
+from .gemm import WIDTH_BYTES, pack
 from .layout import ready
 from .mathematics import sigmoid, tanh
 from .tile import TALL_ROWS, strided_tile, tile_width
@@ -73,25 +74,39 @@ def cotangent(layout: Layout, g: Array) -> tuple[Array, int]:
 
 @kernel
 def _pack_panel(
-    w: Floats, out: Floats, depth: int, columns: int, width: int, by_depth: int, by_column: int, panel: int
+    w: Floats, out: Floats, depth: int, columns: int, by_depth: int, by_column: int, start: int, whole: int, panel: int
 ) -> None:
-    first = panel * width
-    count = min(width, columns - first)
-    for k in range(depth):
-        at = (panel * depth + k) * width
-        for j in range(count):
-            out[at + j] = w[k * by_depth + (first + j) * by_column]
-        for j in range(count, width):
-            out[at + j] = 0
+    size = w.itemsize
+    width = WIDTH_BYTES // size
+    left = panel * width
+    source, target = w.ctypes.data + left * by_column * size, out.ctypes.data + (panel * whole + start) * WIDTH_BYTES
+    pack(w, source, by_depth * size, by_column * size, depth, min(width, columns - left), target)
 
 
-def panels(w: Array, transposed: bool) -> Array:
-    """The weights (depth, columns), or their transpose, as the tile reads them: (panels, depth, width)."""
-    depth, columns = w.shape[::-1] if transposed else w.shape
-    width = tile_width(w.itemsize)
+def panels(*ws: Array, transposed: bool = True) -> Array:
+    """The transposes of the weights (columns, depth), one below the other, as the tile reads them.
+
+    Or a weight (depth, columns) as it is. Gives (panels, depth, width).
+    """
+    axis = 1 if transposed else 0
+    columns, whole = ws[0].shape[1 - axis], sum(w.shape[axis] for w in ws)
+    width = tile_width(ws[0].itemsize)
     count = -(-columns // width)
-    out = memory.empty((count, depth, width), w.dtype)
-    _pack_panel(count, ready(w), out, depth, columns, width, *((1, depth) if transposed else (columns, 1)))
+    out = memory.empty((count, whole, width), ws[0].dtype)
+    start = 0
+    for w in ws:
+        depth = w.shape[axis]
+        steps = (1, depth) if transposed else (columns, 1)
+        _pack_panel(count, ready(w), out, depth, columns, *steps, start, whole)
+        start += depth
+    return out
+
+
+def padded(bias: Array) -> Array:
+    """The vector filled up with zeros to whole tiles."""
+    width = tile_width(bias.itemsize)
+    out = np.zeros(-(-bias.size // width) * width, bias.dtype)
+    out[: bias.size] = bias
     return out
 
 

@@ -211,20 +211,14 @@ class Lanes:
         return Lanes(self.builder, self.builder.fsub(self._other(other), self.value, flags=("contract",)))
 
 
-def elementwise(
-    context: Any,
-    builder: Any,
-    dtype: Any,
-    count: Any,
-    body: Callable[[Callable[[Any], Lanes], Callable[..., None]], None],
-) -> None:
+def elementwise(code: Code, count: Any, body: Callable[[Callable[[Any], Lanes], Callable[..., None]], None]) -> None:
     """Write a loop over `count` elements, in vectors and then one by one.
 
     The vectoriser gives up on a loop of more arrays than it can prove to lie apart; this takes the caller's word.
     body(load, store): `load(address)` gives the elements of the array at that address, `store(value, *addresses)`
     puts them there. It loads all before it stores.
     """
-    code = Code(context, builder, dtype)
+    builder = code.builder
 
     def loop(first: Any, stop: Any, kind: Any, step: int) -> Any:
         before = builder.block

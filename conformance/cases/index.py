@@ -128,6 +128,13 @@ CASES: list[OpCase] = [
         label="matrix",
     ),
     OpCase(
+        index.take_transpose,
+        [real(2, 3, 69), fixed([[1, 1, -1], [0, 3, 1]])],
+        lambda g, i: _added(np.zeros((4, 69)), i, g),
+        params={"axis": 0, "size": 4},
+        label="rows",
+    ),
+    OpCase(
         index.index_add_,
         [real(2, 5, 3), fixed([0, 2, 2, -1]), real(2, 4, 3)],
         lambda x, i, u: _added(x, ROWS, u),

@@ -1,0 +1,64 @@
+"""Rows added up where an index says: the cotangent of an embedding's table.
+
+A task adds a few columns of all rows, in their order, so that repeated indices need no care and sums are the same bits
+for any number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .compile import Flag, Floats, Ints, intrinsic, kernel
+from .layout import ready
+from .memory import empty
+from .vectors import elementwise, vector_code
+
+Array = Any
+
+COLUMNS = 64  # of one task: a few cache lines of each row
+
+
+@intrinsic
+def _add_row(typingctx: Any, like: Any, x: Any, out: Any, count: Any) -> Any:
+    """out += x, `count` elements at two addresses."""
+    return vector_code(
+        like, (x, out, count), lambda code, x, out, count: elementwise(
+            code, count, lambda load, store: store(load(out) + load(x), out)
+        )
+    )  # fmt: skip
+
+
+@kernel
+def _add_rows(
+    g: Floats, index: Ints, out: Floats, wrong: Flag, width: int, size: int, columns: int, task: int
+) -> None:  # fmt: skip
+    left = task * columns
+    count, itemsize = min(columns, width - left), g.itemsize
+    for row in range(size):
+        out[row * width + left : row * width + left + count] = 0
+    for i in range(index.size):
+        row = index[i]
+        if row < -size or row >= size:
+            wrong[0] = 1
+            continue
+        row = row + size if row < 0 else row
+        _add_row(
+            g, g.ctypes.data + (i * width + left) * itemsize, out.ctypes.data + (row * width + left) * itemsize, count
+        )
+
+
+def take_transpose(g: Array, index: Array, *, axis: int, size: int) -> Array:
+    """g: (*s, …), index: s integers -> (size, …), zeros with the rows of g added at the index."""
+    rest = g.shape[index.ndim :]
+    width = math.prod(rest)
+    index = np.ascontiguousarray(index, np.int64)
+    out, wrong = empty((size, *rest), g.dtype), np.zeros(1, np.int64)
+    columns = min(COLUMNS, max(1, width))
+    _add_rows(-(-width // columns), ready(g), index, out, wrong, width, size, columns)
+    if wrong[0]:
+        low, high = int(index.min()), int(index.max())
+        raise IndexError(f"index {high if high >= size else low} is out of bounds for an axis of length {size}")
+    return out
