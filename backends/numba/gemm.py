@@ -114,14 +114,15 @@ def block(
     size = like.itemsize
     width, lanes = WIDTH_BYTES // size, VECTOR_BYTES // size
     tiles, passes = (rows + ROWS - 1) // ROWS, max(1, (depth + DEPTH - 1) // DEPTH)
-    across = a_row == size and a_step % ALIAS == 0 and tiles > 1 and columns > 2 * width
+    span = ((depth + passes - 1) // passes + lanes - 1) // lanes * lanes  # whole squares for `transpose_vectors`
+    across = a_row == size and a_step % ALIAS == 0 and tiles > 1 and columns > width
     memory = np.empty((DEPTH + 1 + ROWS) * width + (tiles * ROWS * DEPTH if across else 0) + lanes, like.dtype)
     panel = aligned(memory)
     zeros, corner = panel + DEPTH * WIDTH_BYTES, panel + (DEPTH + 1) * WIDTH_BYTES
     array_at(like, zeros, width)[:] = 0
     none = like.dtype.type(-np.inf)
     for number in range(passes):
-        k, stop = depth * number // passes, depth * (number + 1) // passes
+        k, stop = min(depth, number * span), min(depth, (number + 1) * span)
         source, tile_step, row_step, step = a + k * a_step, ROWS * a_row, a_row, a_step
         if across:
             source, tile_step, step = corner + ROWS * WIDTH_BYTES, (stop - k) * ROWS * size, ROWS * size

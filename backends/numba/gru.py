@@ -17,7 +17,6 @@ from .sequence import (
     copy,
     cotangent,
     multiplied,
-    padded,
     panels,
     product,
     sigmoids,
@@ -32,12 +31,15 @@ Array = Any
 
 @kernel
 def _forward(
-    x: Floats, bias_x: Floats, bias_h: Floats, wx: Floats, wh: Floats, h0: Floats, y: Floats, gates: Floats, t: int,
+    x: Floats, b_ih: Floats, b_hh: Floats, wx: Floats, wh: Floats, h0: Floats, y: Floats, gates: Floats, t: int,
     n: int, f: int, e: int, st: int, sn: int, width: int, block: int,
 ) -> None:  # fmt: skip
     """Some samples through all steps."""
-    first, ld = block * SAMPLES, bias_x.size
-    count = min(SAMPLES, n - first)
+    first, three = block * SAMPLES, 3 * e
+    ld, count = -(-three // width) * width, min(SAMPLES, n - first)
+    bias_x, bias_h = np.zeros(ld, x.dtype), np.zeros(ld, x.dtype)
+    copy(b_ih, 0, bias_x, 0, three)
+    copy(b_hh, 0, bias_h, 0, three)
     a, b = np.empty(SAMPLES * ld, x.dtype), np.empty(SAMPLES * ld, x.dtype)
     h = np.zeros(SAMPLES * e, x.dtype)
     copy(h0, first * e, h, 0, count * e)
@@ -65,7 +67,7 @@ def gru(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array)
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     y, gates = lay.empty(e), lay.empty(4 * e)
     _forward(
-        lay.blocks, lay.packed(x), padded(b_ih), padded(b_hh), panels(w_ih), panels(w_hh), ready(h0), y, gates, lay.t,
+        lay.blocks, lay.packed(x), ready(b_ih), ready(b_hh), panels(w_ih), panels(w_hh), ready(h0), y, gates, lay.t,
         lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
     )  # fmt: skip
     return lay.seen(y), lay.seen(gates)

@@ -13,10 +13,10 @@ from .layout import ready
 from .sequence import (
     SAMPLES,
     Layout,
+    add,
     at,
     copy,
     cotangent,
-    padded,
     panels,
     product,
     sigmoids,
@@ -30,12 +30,15 @@ Array = Any
 
 @kernel
 def _forward(
-    x: Floats, bias: Floats, w: Floats, h0: Floats, c0: Floats, y: Floats, cells: Floats, gates: Floats, t: int, n: int,
-    f: int, e: int, st: int, sn: int, width: int, block: int,
+    x: Floats, b_ih: Floats, b_hh: Floats, w: Floats, h0: Floats, c0: Floats, y: Floats, cells: Floats,
+    gates: Floats, t: int, n: int, f: int, e: int, st: int, sn: int, width: int, block: int,
 ) -> None:  # fmt: skip
     """Some samples through all steps. w: the weights of x, and below them those of h."""
-    first, four, ld, depth = block * SAMPLES, 4 * e, bias.size, f + e
-    count = min(SAMPLES, n - first)
+    first, four, depth = block * SAMPLES, 4 * e, f + e
+    ld, count = -(-four // width) * width, min(SAMPLES, n - first)
+    bias = np.zeros(ld, x.dtype)
+    copy(b_ih, 0, bias, 0, four)
+    add(bias, 0, b_hh, 0, four)
     a, z, c = np.empty(SAMPLES * ld, x.dtype), np.zeros(SAMPLES * depth, x.dtype), np.zeros(SAMPLES * e, x.dtype)
     for r in range(count):
         copy(h0, (first + r) * e, z, r * depth + f, e)
@@ -67,7 +70,7 @@ def lstm(
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     y, cells, gates = lay.empty(e), lay.empty(e), lay.empty(4 * e)
     _forward(
-        lay.blocks, lay.packed(x), padded(b_ih + b_hh), panels(w_ih, w_hh), ready(h0), ready(c0), y, cells, gates,
+        lay.blocks, lay.packed(x), ready(b_ih), ready(b_hh), panels(w_ih, w_hh), ready(h0), ready(c0), y, cells, gates,
         lay.t, lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
     )  # fmt: skip
     return lay.seen(y), lay.seen(cells), lay.seen(gates)

@@ -39,7 +39,7 @@ def cut(rows: int, columns: int, depth: int, itemsize: int, step: int = 0) -> tu
     """
     panels = -(-columns * itemsize // WIDTH_BYTES)
     tasks = max(1, min(MOST, rows * columns * depth // PIECE))
-    if step and step % ALIAS == 0 and panels > 2:
+    if step and step % ALIAS == 0 and panels > 1:
         return max(1, min(tasks, rows // (LEAST_ROWS // 2))), 1
     groups = min(panels, tasks)
     bands = max(1, min(-(-tasks // groups), rows // LEAST_ROWS))
@@ -222,4 +222,4 @@ def linear_grad(gy: Array, x: Array, weight: Array, *, need_x: bool) -> tuple[Ar
 
 def linear_relu_grad(gy: Array, y: Array, x: Array, weight: Array, *, need_x: bool) -> tuple[Array, ...]:
     """As `linear_grad`, with gy where y: (…, n) is positive."""
-    return linear_grad(pointwise.relu_grad(gy, y), x, weight, need_x=need_x)
+    return linear_grad(pointwise.passed(gy, y), x, weight, need_x=need_x)

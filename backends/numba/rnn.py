@@ -9,7 +9,7 @@ import numpy as np
 from . import products
 from .compile import Floats, jit, kernel
 from .layout import ready
-from .sequence import SAMPLES, Layout, add, at, copy, padded, panels, product, tanhs, through_tanh
+from .sequence import SAMPLES, Layout, add, at, copy, panels, product, tanhs, through_tanh
 from .tile import tile_width
 
 Array = Any
@@ -33,12 +33,15 @@ def _through_clip(y: Floats, a: int, out: Floats, b: int, n: int) -> None:
 
 @kernel
 def _forward(
-    x: Floats, bias: Floats, w: Floats, h0: Floats, y: Floats, clipped: int, t: int, n: int, f: int, e: int, st: int,
-    sn: int, width: int, block: int,
+    x: Floats, b_ih: Floats, b_hh: Floats, w: Floats, h0: Floats, y: Floats, clipped: int, t: int, n: int,
+    f: int, e: int, st: int, sn: int, width: int, block: int,
 ) -> None:  # fmt: skip
     """Some samples through all steps. w: the weights of x, and below them those of h."""
-    first, ld, depth = block * SAMPLES, bias.size, f + e
-    count = min(SAMPLES, n - first)
+    first, depth = block * SAMPLES, f + e
+    ld, count = -(-e // width) * width, min(SAMPLES, n - first)
+    bias = np.zeros(ld, x.dtype)
+    copy(b_ih, 0, bias, 0, e)
+    add(bias, 0, b_hh, 0, e)
     a, z = np.empty(SAMPLES * ld, x.dtype), np.zeros(SAMPLES * depth, x.dtype)
     for r in range(count):
         copy(h0, (first + r) * e, z, r * depth + f, e)
@@ -59,8 +62,8 @@ def rnn(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array,
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     y = lay.empty(e)
     _forward(
-        lay.blocks, lay.packed(x), padded(b_ih + b_hh), panels(w_ih, w_hh), ready(h0), y, nonlinearity == "relu", lay.t,
-        lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, lay.packed(x), ready(b_ih), ready(b_hh), panels(w_ih, w_hh), ready(h0), y, nonlinearity == "relu",
+        lay.t, lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
     )  # fmt: skip
     return lay.seen(y)
 

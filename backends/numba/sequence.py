@@ -102,14 +102,6 @@ def panels(*ws: Array, transposed: bool = True) -> Array:
     return out
 
 
-def padded(bias: Array) -> Array:
-    """The vector filled up with zeros to whole tiles."""
-    width = tile_width(bias.itemsize)
-    out = np.zeros(-(-bias.size // width) * width, bias.dtype)
-    out[: bias.size] = bias
-    return out
-
-
 @jit
 def product(
     a: Floats, start: int, between: int, last: int, w: Floats, depth: int, initial: Floats, step: int, out: Floats,
