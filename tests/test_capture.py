@@ -488,3 +488,19 @@ def test_what_nobody_uses_is_left_out(backend: str) -> None:
         assert f(pb.ones(3)).tolist() == [2.0] * 3
     (program,) = f.programs()
     assert program.launched + program.called == 1
+
+
+def test_profile_is_a_call_that_says_where_time_goes(backend: str) -> None:
+    model, _, step = counting_step(lambda: nn.Linear(7, 5))
+    data = batches(6, 7)
+    with pytest.raises(pb.CaptureError, match="call it three times first"):
+        step.profile(*data[0])
+    for x, y in data[:3]:
+        step(x, y)
+    before = model.weight.numpy()
+    times = step.profile(*data[3])
+    assert (model.weight.numpy() != before).any()
+    names = [name.split()[0] for name, _ in times]
+    assert "linear" in names
+    assert "adam_step" in names
+    assert all(seconds >= 0.0 for _, seconds in times)

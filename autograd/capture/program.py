@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from .. import tree
 from ..graph import Leaf
 from ..tensor import Tensor
 from .recorder import CaptureError, Cell, Recorder
-from .writer import Writer
+from .writer import Body, Writer, compiled
 
 
 class Program:
@@ -46,6 +47,7 @@ class Program:
         self._carried = self._carry()
         writer = Writer(recorder, self._carried, [n for _, n in self._grads_after if n is not None], self._outputs)
         self._body = writer.function()
+        self._timed, self._scope = writer.timed, writer.scope
         #: How many kernels run as compiled launches, and how many by their Python functions.
         self.launched, self.called = writer.launched, writer.called
         self._settle()
@@ -112,8 +114,30 @@ class Program:
 
     def __call__(self, inputs: list[Any]) -> Any:
         """Replay with these arrays as arguments."""
+        return self._replay(self._body, inputs)
+
+    def profile(self, inputs: list[Any]) -> tuple[Any, list[tuple[str, float]]]:
+        """Replay, and say what took how long: the result, and (op and shapes, seconds) in order."""
+        marks: list[tuple[str, float]] = []
+        clock = time.perf_counter
+        lines = []
+        for k, (line, label) in enumerate(self._timed):
+            lines.append(line)
+            if label:
+                self._scope[f"label{k}"] = label
+                lines.append(f"mark((label{k}, clock()))")
+        scope = {**self._scope, "mark": marks.append, "clock": clock}
+        body, start = compiled(lines, scope), clock()
+        result = self._replay(body, inputs)
+        times: list[tuple[str, float]] = []
+        for label, now in marks:
+            times.append((label, now - start))
+            start = now
+        return result, times
+
+    def _replay(self, body: Body, inputs: list[Any]) -> Any:
         with self._lock:
-            grads, outputs = self._body(inputs)
+            grads, outputs = body(inputs)
             for x in self._changed:
                 x._node.mark_assigned()  # type: ignore[union-attr]
             backend = self.backend

@@ -15,6 +15,9 @@ from typing import Any
 
 from .recorder import CaptureError, Cell, Recorder, Slot, Step
 
+Body = Callable[[list[Any]], tuple[list[Any], list[Any]]]
+_PLAY = "if (at := play({}, {})) >= 0: stopped(at)"
+
 #: Stands for a step that was left out.
 NOTHING = Step("nothing", lambda: None, (), {}, (), view=True)
 
@@ -34,6 +37,7 @@ class Writer:
         self._analyse()
         self.scope: dict[str, Any] = {}
         self.lines: list[str] = []
+        self.timed: list[tuple[str, str]] = []  # the same with launches one by one, and whose each line is
         self.launches: list[Any] = []
         self.owners: list[Step] = []  # of the launches
         self.launched = self.called = 0
@@ -113,36 +117,38 @@ class Writer:
         self.scope[f"c{n}"] = self.recorder.arrays[n]
         return f"c{n}"
 
-    def function(self) -> Callable[[list[Any]], tuple[list[Any], list[Any]]]:
+    def emit(self, line: str, label: str = "") -> None:
+        """Add a line to both texts."""
+        self.lines.append(line)
+        self.timed.append((line, label))
+
+    def function(self) -> Body:
         """The body: arrays of the arguments -> arrays of gradients, and of outputs."""
-        recorder, lines = self.recorder, self.lines
-        for i, n in enumerate(recorder.inputs):
-            lines.append(f"{self.name(n)}[...] = asarray(inputs[{i}])")
+        for i, n in enumerate(self.recorder.inputs):
+            self.emit(f"{self.name(n)}[...] = asarray(inputs[{i}])", "arguments")
         self.scope["asarray"] = self.backend.asarray
         self._steps()
         self._ends()
         self._play()
-        text = "\n    ".join(["def body(inputs):", *lines])
-        exec(compile(text, "<compiled step>", "exec"), self.scope)
-        body: Callable[[list[Any]], tuple[list[Any], list[Any]]] = self.scope.pop("body")
-        return body
+        return compiled(self.lines, self.scope)
 
     def _steps(self) -> None:
-        recorder, lines = self.recorder, self.lines
+        recorder = self.recorder
         launches, owners = self.launches, self.owners
         waiting = 0  # launches before this one have their line
 
         def play() -> None:
             nonlocal waiting
             if waiting < len(launches):
-                lines.append(f"if (at := play({waiting}, {len(launches)})) >= 0: stopped(at)")
+                self.lines.append(_PLAY.format(waiting, len(launches)))
+                self.timed += [(_PLAY.format(k, k + 1), self._label(owners[k])) for k in range(waiting, len(launches))]
                 waiting = len(launches)
 
         last = self._last_uses()
         for i, step in enumerate([*recorder.steps, None]):
             for before in self._before(i):
                 play()
-                lines.append(before)
+                self.emit(before, "arguments")
             if step is None:
                 break
             if step.launches is not None:
@@ -155,7 +161,7 @@ class Writer:
             play()
             self._call(i, step)
             for n in last.get(i, ()):
-                lines.append(f"s{n} = None")
+                self.emit(f"s{n} = None")
         play()
 
     def _before(self, i: int) -> Iterator[str]:
@@ -181,6 +187,12 @@ class Writer:
         owners = [replace(step, launches=None) for step in self.owners]  # without the arrays that have moved
         scope["stopped"] = functools.partial(_stopped, owners, {n: player.place(arrays[n]) for n in taken})
 
+    def _label(self, step: Step) -> str:
+        """The op, and the shapes it takes."""
+        arrays = self.recorder.arrays
+        shapes = [tuple(arrays[a.number].shape) for a in step.args if isinstance(a, Slot)]
+        return " ".join([step.name, *("x".join(map(str, shape)) for shape in shapes[:3] if shape)])
+
     def _call(self, i: int, step: Step) -> None:
         """A line that calls a kernel's Python function."""
         self.called += 1
@@ -191,22 +203,22 @@ class Writer:
             if not isinstance(a, Slot):
                 self.scope[f"k{i}_{k}"] = a
             taken.append(self.name(a.number) if isinstance(a, Slot) else f"k{i}_{k}")
-        call = f"f{i}({', '.join(taken)})"
+        call, label = f"f{i}({', '.join(taken)})", self._label(step)
         given = {a.number for a in step.args if isinstance(a, Slot)}
         if not step.several:
             n = step.outs[0]
             written = n in given and n in self.fixed
             before = "" if written else f"{self.name(n)}[...] = " if n in self.pinned else f"{self.name(n)} = "
-            self.lines.append(before + call)
+            self.emit(before + call, label)
             return
         targets = [
             f"t{i}_{k}" if n in self.pinned or (n in given and n in self.fixed) else self.name(n)
             for k, n in enumerate(step.outs)
         ]
-        self.lines.append(f"{', '.join(targets)}, = {call}")
+        self.emit(f"{', '.join(targets)}, = {call}", label)
         for k, n in enumerate(step.outs):
             if n in self.pinned:
-                self.lines.append(f"{self.name(n)}[...] = t{i}_{k}")
+                self.emit(f"{self.name(n)}[...] = t{i}_{k}", label)
 
     def _last_uses(self) -> dict[int, list[int]]:
         """Step -> floating arrays that nothing needs after it."""
@@ -231,19 +243,29 @@ class Writer:
         for k, (cell, n) in enumerate(self.carried):
             self.scope[f"home{k}"] = cell.array
             if swapped:  # one's new values lie where another's go
-                self.lines.append(f"moved{k} = copy({self.name(n)})")
+                self.emit(f"moved{k} = copy({self.name(n)})", "results")
             else:
-                self.lines.append(f"home{k}[...] = {self.name(n)}")
+                self.emit(f"home{k}[...] = {self.name(n)}", "results")
         if swapped:
-            self.lines += [f"home{k}[...] = moved{k}" for k in range(len(self.carried))]
+            for k in range(len(self.carried)):
+                self.emit(f"home{k}[...] = moved{k}", "results")
         grads = ", ".join(self.name(n) for n in self.grads)
         outputs = ", ".join("None" if n is None else self._handed(n) for n in self.outputs)
         self.scope["copy"] = functools.partial(self.backend.xp.asarray, copy=True)
-        self.lines.append(f"return [{grads}], [{outputs}]")
+        self.emit(f"results = [{grads}], [{outputs}]", "results")
+        self.emit("return results")
 
     def _handed(self, n: int) -> str:
         """An output, which the next replay must not change."""
         return f"copy({self.name(n)})" if n in self.fixed or self.root(n) in self.fixed else self.name(n)
+
+
+def compiled(lines: list[str], scope: dict[str, Any]) -> Body:
+    """The lines as a function of the arguments' arrays: arrays of gradients, and of outputs."""
+    text = "\n    ".join(["def body(inputs):", *lines])
+    exec(compile(text, "<compiled step>", "exec"), scope)
+    body: Body = scope.pop("body")
+    return body
 
 
 def _arrays(fn: Callable[..., Any], asarray: Callable[[Any], Any], several: bool) -> Callable[..., Any]:
