@@ -1,6 +1,7 @@
 """Where a workload's step goes, op by op: wall time inside each op's kernel, and what is left for Python around them.
 
 python benchmarks/profile_ops.py cnn-128 --backend numba
+python benchmarks/profile_ops.py cnn-128 --compiled          # kernel by kernel of a step under pb.compile
 """
 
 from __future__ import annotations
@@ -41,15 +42,37 @@ class Timed(dict):
         super().__setitem__(name, timed)
 
 
+class Watched:
+    """A compiled function whose calls can be timed kernel by kernel."""
+
+    def __init__(self, function: Any) -> None:
+        self.compiled = pb.autograd.capture.Compiled(function)
+        self.table: Timed | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        if self.table is None:
+            return self.compiled(*args)
+        for key, seconds in self.compiled.profile(*args):
+            self.table.seconds[key] += seconds
+            self.table.calls[key] += 1
+        return self.compiled(*args)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workload", choices=list(SPECS))
     parser.add_argument("--backend", default="numba")
+    parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--steps", type=int, default=20)
     args = parser.parse_args()
     backend = pb.get_backend(args.backend)
-    backend._table = table = Timed(backend)
-    step = pullback_.build(SPECS[args.workload], args.backend)
+    table = Timed(backend)
+    watched: list[Watched] = []
+    if args.compiled:
+        pb.compile = lambda function: watched.append(Watched(function)) or watched[-1]
+    else:
+        backend._table = table
+    step = pullback_.build(SPECS[args.workload], f"{args.backend},compile" if args.compiled else args.backend)
     for _ in range(5):
         step()
     table.seconds.clear()
@@ -58,6 +81,10 @@ def main() -> None:
     for _ in range(args.steps):
         step()
     total = (time.perf_counter() - start) / args.steps
+    for compiled in watched:
+        compiled.table = table
+        for _ in range(args.steps):
+            step()
     print(f"{args.workload} on {args.backend}: {total * 1e3:.2f} ms a step")
     inside = 0.0
     for key, seconds in sorted(table.seconds.items(), key=lambda item: -item[1]):
