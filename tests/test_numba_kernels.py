@@ -22,9 +22,11 @@ from pullback.autograd.ops.norm_relu import (
     batch_norm_relu,
     batch_norm_relu_grad,
 )
+from pullback.autograd.ops.slicing import place_regions
 from pullback.backends import get_backend, threads
 from pullback.backends.numba import sizes
 from pullback.backends.numba.layout import channels_last
+from pullback.backends.regions import key as region_key
 
 numba_backend, numpy_backend = get_backend("numba"), get_backend("numpy")
 DTYPES = ["float32", "float64"]
@@ -350,3 +352,21 @@ def test_rows_added_where_an_index_says(dtype, rng):
     agree(take_transpose, g, index.astype(np.int32)[::-1], axis=0, size=7)
     with pytest.raises(IndexError, match="index 7 is out of bounds for an axis of length 7"):
         run(take_transpose, g, np.where(index == 0, 7, index), axis=0, size=7)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_regions_that_make_up_an_array(dtype, rng, monkeypatch):
+    monkeypatch.setattr(sizes, "COPIED", 1)
+    whole = rng.standard_normal((3, 4, 6, 5)).astype(dtype)
+    every = (0, 4, 1)
+    for indices in (
+        ((0,), (1,), (2,)), (((0, 3, 2),), (1,)), (((0, 3, 1), None, (0, 1, 1)), ((0, 3, 1), None, (1, 4, 1))),
+        (((0, 3, 1), every, (0, 6, 2)), ((0, 3, 1), every, (1, 6, 2))), (((2, None, -1),),),
+        (((0, 3, 1), every, (0, 6, 1), (0, 5, 2)), ((0, 3, 1), every, (0, 6, 1), (1, 5, 2))),
+    ):  # fmt: skip
+        for order in (None, (1, 0, 2, 3), (3, 2, 0, 1)):
+            gs = [whole[region_key(index)] for index in indices]
+            for form in (gs, [np.ascontiguousarray(g) for g in gs], [np.asfortranarray(g) for g in gs]):
+                (found,) = run(place_regions, *form, indices=indices, shape=whole.shape, order=order)
+                np.testing.assert_array_equal(found, whole)
+                assert order is None or found.transpose(order).flags.c_contiguous

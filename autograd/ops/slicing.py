@@ -6,29 +6,14 @@ non-negative ints, None (a new axis) and triples (start, stop, step); axes that 
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
 from typing import Any
 
+from ...backends.regions import Index, key, region, tiling
 from ..primitive import primitive
 from .creation import full_like_
 
 Array = Any
 Shape = tuple[int, ...]
-Entry = int | tuple[int, int | None, int] | None
-Index = tuple[Entry, ...]
-
-
-@lru_cache(maxsize=4096)
-def _key(index: Index) -> tuple[Any, ...]:
-    """The index as Python wants it, and with an ellipsis so that the result is an array even where it is 0-d."""
-    return (*(slice(*e) if type(e) is tuple else e for e in index), ...)
-
-
-@lru_cache(maxsize=4096)
-def _region(index: Index) -> tuple[Any, ...]:
-    """The index without its new axes: where the selected elements stand."""
-    return _key(tuple(e for e in index if e is not None))
 
 
 def _in_region(values: Array, index: Index, xp: Any) -> Array:
@@ -46,7 +31,7 @@ def _in_region(values: Array, index: Index, xp: Any) -> Array:
 @primitive(name="getitem")
 def getitem_(x: Array, /, *, index: Index, xp: Any) -> Array:
     """The region of x that a basic index (ints, slices, new axes) selects; a view where possible."""
-    return x[_key(index)]
+    return x[key(index)]
 
 
 def _lying(make: Any, shape: Shape, order: Shape | None, dtype: Any, xp: Any) -> Array:
@@ -65,35 +50,12 @@ def getitem_transpose(g: Array, /, *, index: Index, shape: Shape, order: Shape |
     that were a view of a projection have their cotangent where the projection's is wanted.
     """
     out = _lying(xp.zeros, shape, order, g.dtype, xp)
-    out[_region(index)] = _in_region(g, index, xp)
+    out[region(index)] = _in_region(g, index, xp)
     return out
 
 
 getitem_.vjp(x=lambda g, index, x_shape, x_order: getitem_transpose(g, index=index, shape=x_shape, order=x_order))
 getitem_transpose.vjp(g=lambda g, index: getitem_(g, index=index))
-
-
-def _places(index: Index, shape: Shape) -> tuple[range, ...]:
-    """The region's places along each axis."""
-    axes: list[range] = []
-    for e, n in zip((e for e in index if e is not None), shape, strict=False):
-        axes.append(range(e, e + 1) if isinstance(e, int) else range(n)[slice(*e)])
-    return (*axes, *(range(n) for n in shape[len(axes) :]))
-
-
-_COMPARED = 16  # regions: the work grows with their square
-
-
-@lru_cache(maxsize=1024)
-def _tiling(indices: tuple[Index, ...], shape: Shape) -> tuple[bool, bool]:
-    """Whether no two regions are known to share an element, and whether they then fill the whole shape."""
-    if len(indices) > _COMPARED:
-        return False, False
-    regions = [tuple(set(axis) for axis in _places(index, shape)) for index in indices]
-    for i, one in enumerate(regions):
-        if any(all(a & b for a, b in zip(one, other, strict=True)) for other in regions[:i]):
-            return False, False
-    return True, sum(math.prod(map(len, region)) for region in regions) == math.prod(shape)
 
 
 @primitive(promote=True)
@@ -103,14 +65,14 @@ def place_regions(*gs: Array, indices: tuple[Index, ...], shape: Shape, order: S
     It is what the cotangent of a tensor is made of that was taken apart by indexing: without a sum of mostly zeros for
     each of its parts, nor zeros at all where the parts make up the whole.
     """
-    apart, whole = _tiling(indices, shape)
+    apart, whole = tiling(indices, shape)
     out = _lying(xp.empty if whole else xp.zeros, shape, order, gs[0].dtype, xp)
     for g, index in zip(gs, indices, strict=True):
-        values, region = _in_region(g, index, xp), _region(index)
+        values, at = _in_region(g, index, xp), region(index)
         if apart:
-            out[region] = values
+            out[at] = values
         else:
-            out[region] += values
+            out[at] += values
     return out
 
 
@@ -133,7 +95,7 @@ getitem_.joined = _joined
 def setitem(x: Array, v: Array, /, *, index: Index, xp: Any) -> Array:
     """A copy of x with v, which has the shape of x[index], in the region that the basic index selects."""
     out = xp.asarray(x, copy=True)
-    out[_region(index)] = _in_region(v, index, xp)
+    out[region(index)] = _in_region(v, index, xp)
     return out
 
 
@@ -149,7 +111,7 @@ def pad_(x: Array, /, *, widths: tuple[tuple[int, int], ...], value: float = 0.0
     shape = tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True))
     fill = value if xp.isdtype(x.dtype, "real floating") else int(value)
     out = xp.zeros(shape, dtype=x.dtype) if value == 0 else xp.full(shape, fill, dtype=x.dtype)
-    out[_key(inner(widths, x.shape))] = x
+    out[key(inner(widths, x.shape))] = x
     return out
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from .compile import Floats, kernel
+from ..regions import Index, region
+from . import sizes
+from .compile import Floats, Ints, address_of, kernel
 from .memory import empty
-from .sizes import COPIED
+from .vectors import copy_bytes
 
 Array = Any
 
 TASK = 1 << 15  # elements
 TILE = 16  # rows and columns that are transposed at a time: their cache lines fit the first-level cache
+_LIKE = {np.dtype(t): np.empty(1, t) for t in (np.float32, np.float64)}  # gives a kernel its dtype
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -77,7 +81,7 @@ def extent(x: Array) -> tuple[int, int]:
 def contiguous(x: Array) -> Array:
     """A row-major copy."""
     axes = _merged(x)
-    if x.size < COPIED or x.dtype not in _FLOATS or not x.flags.aligned or len(axes) > 5:
+    if x.size < sizes.COPIED or x.dtype not in _FLOATS or not x.flags.aligned or len(axes) > 5:
         return np.array(x, order="C")
     owner = owner_of(x)
     memory = bytes_of(owner)
@@ -95,6 +99,59 @@ def contiguous(x: Array) -> Array:
     _copy_band(
         -(-units // length), source, out, start, *lengths[1:], *steps, height, units, bands, length
     )  # fmt: skip
+    return out
+
+
+# ------------------------------------------------------------ regions of one array
+
+
+@kernel
+def _place_rows(like: Floats, table: Ints, runs: int, task: int) -> None:
+    """Runs of elements that lie side by side, from one place to another.
+
+    table: two addresses, bytes in a run, runs in all, then length, step there and step here of four axes.
+    """
+    source, target, count = table[0], table[1], table[2]
+    for run in range(task * runs, min((task + 1) * runs, table[3])):
+        rest, x, y = run, source, target
+        for axis in range(3, -1, -1):
+            rest, i = divmod(rest, table[4 + 3 * axis])
+            x += i * table[5 + 3 * axis]
+            y += i * table[6 + 3 * axis]
+        copy_bytes(y, x, count)
+
+
+def _place(values: Array, view: Array) -> None:
+    """view[...] = values, for arrays of one shape."""
+    axes: list[list[int]] = []  # length, bytes between values, bytes between places; those that lie as one are one
+    for n, x, y in sorted(zip(view.shape, values.strides, view.strides, strict=True), key=lambda axis: -abs(axis[2])):
+        if n == 1:
+            continue
+        if axes and axes[-1][1:] == [n * x, n * y]:
+            axes[-1] = [axes[-1][0] * n, x, y]
+        else:
+            axes.append([n, x, y])
+    size = view.itemsize
+    if view.size < sizes.COPIED or not axes or axes[-1][1:] != [size, size] or len(axes) > 5:
+        view[...] = values
+        return
+    length = axes.pop()[0]
+    axes = [[1, 0, 0]] * (4 - len(axes)) + axes
+    count = math.prod(n for n, _, _ in axes)
+    table = np.array([address_of(values), address_of(view), length * size, count, *(n for axis in axes for n in axis)])
+    runs = max(1, TASK // length)
+    _place_rows(-(-count // runs), _LIKE[view.dtype], table, runs)
+
+
+def place_regions(*gs: Array, indices: tuple[Index, ...], shape: tuple[int, ...], order: Any = None) -> Array:
+    """Each g in its region of one array, where they make up the whole of it."""
+    lying = shape if order is None else tuple(shape[axis] for axis in order)
+    out = empty(lying, gs[0].dtype)
+    if order is not None:
+        out = out.transpose([order.index(axis) for axis in range(len(shape))])
+    for g, index in zip(gs, indices, strict=True):
+        view = out[region(index)]
+        _place(g.reshape(view.shape), view)
     return out
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import threads
+from ..regions import tiling
 
 Array = Any
 Pair = tuple[int, int]
@@ -143,6 +144,11 @@ def matmul(x: Array, y: Array) -> bool:
     if min(x.ndim, y.ndim) < 2 or x.shape[-1] != y.shape[-2] or not floats(x, y):
         return False
     return all(a == b or 1 in (a, b) for a, b in zip(x.shape[-3::-1], y.shape[-3::-1], strict=False))
+
+
+def place_regions(*gs: Array, indices: Any, shape: tuple[int, ...], order: Any = None) -> bool:
+    """Regions that make up the whole."""
+    return floats(*gs) and tiling(indices, shape) == (True, True)
 
 
 def take_transpose(g: Array, index: Array, *, axis: int, size: int) -> bool:
