@@ -18,6 +18,7 @@ from .compile import Floats, Ints, address_of, jit, kernel
 from .gemm import ALIAS, DEPTH, ROWS, WIDTH_BYTES, block
 from .layout import ready
 from .memory import empty
+from .sums import plus
 from .tile import VECTOR_BYTES
 from .vectors import sum_vectors
 
@@ -26,7 +27,8 @@ Array = Any
 PIECE = 1 << 17  # multiply-adds that are worth a task: some microseconds' work
 MOST = 16  # tasks that a product is cut into, unless they would be too high
 LEAST_ROWS, MOST_ROWS = 128, 512  # of a task: fewer do not repay packing B for it, more of A leave the cache
-FEW = 3  # rows below which packing a weight costs more than NumPy's product
+FEW = 3  # rows below which packing a weight costs more than its product
+SOON = 1 << 14  # multiply-adds of a few rows that NumPy has done before a kernel starts
 TINY = 1 << 12  # multiply-adds of products of which NumPy computes a batch faster
 _LIKE = {np.dtype(t): np.empty(1, t) for t in (np.float32, np.float64)}  # gives a kernel its dtype
 
@@ -141,13 +143,32 @@ def _linear_tasks(
     )  # fmt: skip
 
 
+@kernel
+def _linear_dots(
+    x: Floats, weight: Floats, bias: Floats, out: Floats, m: int, n: int, k: int, relu: int, length: int, task: int
+) -> None:
+    """Some columns of x·Wᵀ + b, or of max(x·Wᵀ + b, 0), each a sum over a row of W as it lies."""
+    zero = x.dtype.type(0)
+    for j in range(task * length, min((task + 1) * length, n)):
+        for i in range(m):
+            total = zero
+            for q in range(k):
+                total = plus(total, x[i * k + q] * weight[j * k + q])
+            total += bias[j]
+            out[i * n + j] = zero if relu and total <= zero else total
+
+
 def _linear(x: Array, weight: Array, bias: Array, relu: int) -> Array:
     n, k = weight.shape
     m = x.size // k
-    if m < FEW:
+    if m < FEW and m * n * k < SOON:
         out = np.matmul(x, weight.T) + bias
         return np.maximum(out, 0, out=out) if relu else out
     out = empty((*x.shape[:-1], n), x.dtype)
+    if m < FEW:
+        length = max(1, PIECE // (m * k))
+        _linear_dots(-(-n // length), ready(x), ready(weight), ready(bias), out, m, n, k, relu, length)
+        return out
     bands, groups = cut(m, n, k, x.itemsize)
     _linear_tasks(bands * groups, ready(x), ready(weight), ready(bias), out, m, n, k, bands, groups, relu)
     return out

@@ -187,4 +187,11 @@ CASES: list[OpCase] = [
     ),
     OpCase(ops.linear_relu, [real(5, 3), real(4, 3), real(4)], lambda x, w, b: _relu(x @ w.T + b)),
     OpCase(ops.linear_relu, [real(2, 3, 5), real(4, 5), real(4)], lambda x, w, b: _relu(x @ w.T + b), label="batches"),
+    OpCase(
+        ops.linear_relu,
+        [real(1, 150), real(131, 150), real(131)],
+        lambda x, w, b: _relu(x @ w.T + b),
+        orders=1,
+        label="one-row",
+    ),  # fmt: skip
 ]

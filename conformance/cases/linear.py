@@ -23,6 +23,8 @@ CASES: list[OpCase] = [
     OpCase(ops.linear, [real(2, 3, 5), real(4, 5), real(4)], _affine, label="batches"),
     OpCase(ops.linear, [real(1, 7), real(1, 7), real(1)], _affine, label="one"),
     OpCase(ops.linear, [real(9, 33), real(35, 33), real(35)], _affine, label="tails"),
+    OpCase(ops.linear, [real(1, 150), real(131, 150), real(131)], _affine, label="one-row", orders=1),
+    OpCase(ops.linear, [real(2, 97), real(101, 97), real(101)], _affine, label="two-rows", orders=1),
     OpCase(ops.linear, [real(0, 3), real(4, 3), real(4)], _affine, label="empty-batch"),
     OpCase(ops.linear, [real(2, 0), real(4, 0), real(4)], _affine, label="no-features"),
     OpCase(ops.linear, [real(2, 3), real(0, 3), real(0)], _affine, label="no-outputs"),
