@@ -193,5 +193,5 @@ CASES: list[OpCase] = [
         lambda x, w, b: _relu(x @ w.T + b),
         orders=1,
         label="one-row",
-    ),  # fmt: skip
+    ),
 ]
