@@ -14,7 +14,7 @@ from scipy import special
 from pullback.autograd import ops
 from pullback.autograd.ops import activation, unary
 from pullback.autograd.ops.attention import attention, attention_grad
-from pullback.autograd.ops.index import take_transpose
+from pullback.autograd.ops.index import take_, take_transpose
 from pullback.autograd.ops.norm import batch_norm, batch_norm_grad, standardize, standardize_grad
 from pullback.autograd.ops.norm_relu import (
     batch_norm_add_relu,
@@ -350,6 +350,10 @@ def test_rows_added_where_an_index_says(dtype, rng):
     for array in (g, np.asfortranarray(g), g[..., ::-1][..., ::-1], g[..., 0], g[:, :, :, None][..., :3, :]):
         agree(take_transpose, array, index, axis=0, size=7)
     agree(take_transpose, g, index.astype(np.int32)[::-1], axis=0, size=7)
+    for table in (g[0, :7], np.asfortranarray(g[0, :7]), g[0, :7, 0], g[:, :7].swapaxes(0, 1)):
+        np.testing.assert_array_equal(run(take_, table, index, axis=0)[0], table[index])
+    with pytest.raises(IndexError, match="index -8 is out of bounds for an axis of length 7"):
+        run(take_, g[0, :7], np.where(index == 0, -8, index), axis=0)
     with pytest.raises(IndexError, match="index 7 is out of bounds for an axis of length 7"):
         run(take_transpose, g, np.where(index == 0, 7, index), axis=0, size=7)
 

@@ -66,6 +66,7 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "attention": ("attention", guards_sequence.attention),
     "attention_grad": ("attention", guards_sequence.attention_grad),
     "place_regions": ("copies", guards.place_regions),
+    "take": ("lookup", guards.take),
     "take_transpose": ("lookup", guards.take_transpose),
     "rnn": ("rnn", guards_sequence.rnn),
     "rnn_grad": ("rnn", guards_sequence.rnn_grad),

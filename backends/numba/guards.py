@@ -151,6 +151,11 @@ def place_regions(*gs: Array, indices: Any, shape: tuple[int, ...], order: Any =
     return floats(*gs) and tiling(indices, shape) == (True, True)
 
 
+def take(x: Array, index: Array, *, axis: int) -> bool:
+    """Whole rows of a table."""
+    return axis == 0 and floats(x) and index.dtype.kind in "iu" and index.size > 0
+
+
 def take_transpose(g: Array, index: Array, *, axis: int, size: int) -> bool:
     """Whole rows, one an integer."""
     return bool(

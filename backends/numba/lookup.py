@@ -1,4 +1,4 @@
-"""Rows added up where an index says: the cotangent of an embedding's table.
+"""Rows of a table that an index says, an embedding, and rows added up where it says: the cotangent of the table.
 
 A task adds a few columns of all rows, in their order, so that repeated indices need no care and sums are the same bits
 for any number of threads.
@@ -14,11 +14,47 @@ import numpy as np
 from .compile import Flag, Floats, Ints, intrinsic, kernel
 from .layout import ready
 from .memory import empty
-from .vectors import elementwise, vector_code
+from .sizes import COPIED
+from .vectors import copy_bytes, elementwise, vector_code
 
 Array = Any
 
-COLUMNS = 64  # of one task: a few cache lines of each row
+COLUMNS = 64  # of one task that adds: a few cache lines of each row
+TASK = 1 << 14  # elements that one task copies
+
+
+def _checked(wrong: Array, index: Array, size: int) -> None:
+    if wrong[0]:
+        low, high = int(index.min()), int(index.max())
+        raise IndexError(f"index {high if high >= size else low} is out of bounds for an axis of length {size}")
+
+
+@kernel
+def _copy_rows(
+    x: Floats, index: Ints, out: Floats, wrong: Flag, width: int, size: int, length: int, task: int
+) -> None:  # fmt: skip
+    row_bytes = width * x.itemsize
+    for i in range(task * length, min((task + 1) * length, index.size)):
+        row = index[i]
+        if row < -size or row >= size:
+            wrong[0] = 1
+            continue
+        row = row + size if row < 0 else row
+        copy_bytes(out.ctypes.data + i * row_bytes, x.ctypes.data + row * row_bytes, row_bytes)
+
+
+def take(x: Array, index: Array, *, axis: int) -> Array:
+    """x: (size, …), index: s integers -> (*s, …)."""
+    size, rest = x.shape[0], x.shape[1:]
+    width = math.prod(rest)
+    if index.size * width < COPIED:
+        return np.take(x, index, axis=0)
+    index = np.ascontiguousarray(index, np.int64)
+    out, wrong = empty((*index.shape, *rest), x.dtype), np.zeros(1, np.int64)
+    length = max(1, TASK // width)
+    _copy_rows(-(-index.size // length), ready(x), index, out, wrong, width, size, length)
+    _checked(wrong, index, size)
+    return out
 
 
 @intrinsic
@@ -58,7 +94,5 @@ def take_transpose(g: Array, index: Array, *, axis: int, size: int) -> Array:
     out, wrong = empty((size, *rest), g.dtype), np.zeros(1, np.int64)
     columns = min(COLUMNS, max(1, width))
     _add_rows(-(-width // columns), ready(g), index, out, wrong, width, size, columns)
-    if wrong[0]:
-        low, high = int(index.min()), int(index.max())
-        raise IndexError(f"index {high if high >= size else low} is out of bounds for an axis of length {size}")
+    _checked(wrong, index, size)
     return out
