@@ -18,6 +18,7 @@ from .layout import ready
 from .mathematics import exp, exp_below
 from .memory import empty
 from .sums import larger, plus
+from .vectors import clear_bytes
 
 Array = Any
 BLOCK = 8 * ROWS  # queries of one task
@@ -114,7 +115,7 @@ def _forward_block(like: Floats, lse: Floats, table: Ints, sizes: Ints, scale: f
     zeros = v_panels + v_bytes
     corner = zeros + WIDTH_BYTES
     scores = corner + ROWS * WIDTH_BYTES
-    array_at(like, zeros, width)[:] = 0
+    clear_bytes(zeros, WIDTH_BYTES)
     k_row, v_row = _row_bytes(table, 1, size), _row_bytes(table, 2, size)
     pack_all(like, _part(table, 1, batch, head, 0, size), size, k_row, d, keys, k_panels)
     pack_all(like, _part(table, 2, batch, head, 0, size), v_row, size, keys, e, v_panels)
@@ -193,7 +194,7 @@ def _backward_head(
     corner = zeros + WIDTH_BYTES
     p = corner + ROWS * WIDTH_BYTES
     s = p + BLOCK * ld * size
-    array_at(like, zeros, width)[:] = 0
+    clear_bytes(zeros, WIDTH_BYTES)
     k, v = _part(table, 1, batch, head, 0, size), _part(table, 2, batch, head, 0, size)
     dk, dv = _part(table, 6, batch, head, 0, size), _part(table, 7, batch, head, 0, size)
     q_row, k_row, v_row = _row_bytes(table, 0, size), _row_bytes(table, 1, size), _row_bytes(table, 2, size)
@@ -229,8 +230,8 @@ def _backward_head(
         _gather(like, s, ld, q_panels, dk, dk_row, d, keys, start, stop - start, causal, zeros, corner)
         _gather(like, p, ld, g_panels, dv, dv_row, e, keys, start, stop - start, causal, zeros, corner)
     for key in range(some_keys, all_keys):  # that no query sees
-        array_at(like, dk + key * dk_row, d)[:] = 0
-        array_at(like, dv + key * dv_row, e)[:] = 0
+        clear_bytes(dk + key * dk_row, d * size)
+        clear_bytes(dv + key * dv_row, e * size)
     memory[0] = 0  # an address alone does not keep an array's memory
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from .compile import array_at, jit
 from .tile import TALL_ROWS, VECTOR_BYTES, VECTORS, narrow_strided_tile, strided_tile
-from .vectors import copy_heights, copy_widths, transpose_vectors
+from .vectors import clear_bytes, copy_bytes, copy_heights, copy_widths, transpose_vectors
 
 Array = Any
 
@@ -62,9 +62,7 @@ def pack(like: Array, b: int, by_step: int, by_column: int, depth: int, columns:
 @jit
 def _copy(like: Array, source: int, lds: int, target: int, ldt: int, rows: int, columns: int) -> None:
     for r in range(rows):
-        x, y = array_at(like, source + r * lds, columns), array_at(like, target + r * ldt, columns)
-        for j in range(columns):
-            y[j] = x[j]
+        copy_bytes(target + r * ldt, source + r * lds, columns * like.itemsize)
 
 
 @jit
@@ -119,7 +117,7 @@ def block(
     memory = np.empty((DEPTH + 1 + ROWS) * width + (tiles * ROWS * DEPTH if across else 0) + lanes, like.dtype)
     panel = aligned(memory)
     zeros, corner = panel + DEPTH * WIDTH_BYTES, panel + (DEPTH + 1) * WIDTH_BYTES
-    array_at(like, zeros, width)[:] = 0
+    clear_bytes(zeros, WIDTH_BYTES)
     none = like.dtype.type(-np.inf)
     for number in range(passes):
         k, stop = min(depth, number * span), min(depth, (number + 1) * span)

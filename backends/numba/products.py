@@ -20,7 +20,7 @@ from .layout import ready
 from .memory import empty
 from .sums import plus
 from .tile import VECTOR_BYTES
-from .vectors import sum_vectors
+from .vectors import clear_bytes, sum_vectors
 
 Array = Any
 
@@ -189,17 +189,17 @@ def _sum_rows(g: Floats, out: Floats, m: int, n: int, left: int, right: int) -> 
     """Columns left … right-1 of out: (n,), the sums of g: (m, n), in spans of rows that are then added up."""
     size, step = g.itemsize, VECTOR_BYTES // g.itemsize
     whole = left + (right - left) // step * step
-    out[left:right] = 0
-    span = np.empty(step, g.dtype)
+    span, zero = np.empty(step, g.dtype), g.dtype.type(0)
+    clear_bytes(out.ctypes.data + left * size, (right - left) * size)
     for start in range(0, m, DEPTH):
         stop = min(start + DEPTH, m)
         for j in range(left, whole, step):
-            span[:] = 0
+            clear_bytes(span.ctypes.data, step * size)
             sum_vectors(g, g.ctypes.data + (start * n + j) * size, n * size, stop - start, span.ctypes.data)
             for lane in range(step):
                 out[j + lane] += span[lane]
         for j in range(whole, right):
-            total = g.dtype.type(0)
+            total = zero
             for i in range(start, stop):
                 total += g[i * n + j]
             out[j] += total

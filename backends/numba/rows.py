@@ -44,19 +44,6 @@ def row_sum(x: Floats, start: int, n: int, lanes: Floats) -> Any:
 
 
 @jit
-def row_dot(x: Floats, a: int, y: Floats, b: int, n: int, lanes: Floats) -> Any:
-    """Scalar product of n elements of x from a and of y from b."""
-    lanes[:] = 0
-    whole = n // LANES * LANES
-    for i in range(0, whole, LANES):
-        for k in range(LANES):
-            lanes[k] += x[a + i + k] * y[b + i + k]
-    for i in range(whole, n):
-        lanes[i - whole] += x[a + i] * y[b + i]
-    return _join(lanes)
-
-
-@jit
 def row_max(x: Floats, start: int, n: int, lanes: Floats) -> Any:
     """The largest element; if one is NaN, anything."""
     lanes[:] = x[start]
