@@ -110,14 +110,17 @@ def matmul(x: Array, y: Array) -> Array:
     if work < TINY or m < FEW or n == 1:
         return np.matmul(x, y)
     x, y = _placed(x), _placed(y)
-    lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2]) if x.ndim > 2 or y.ndim > 2 else ()
     out = empty((*lead, m, n), x.dtype)
     count = math.prod(lead)
     bands, groups = (
         (1, 1) if count >= MOST else cut(m, n, k, x.itemsize, x.strides[-1] if x.strides[-2] == x.itemsize else 0)
     )
     each = max(1, PIECE // work) if bands * groups == 1 else 1
-    starts = np.stack([_starts(a, lead) for a in (x, y, out)], axis=1)
+    if lead:
+        starts = np.stack([_starts(a, lead) for a in (x, y, out)], axis=1)
+    else:
+        starts = np.array((address_of(x), address_of(y), address_of(out)))
     _matmul_tasks(
         -(-count // each) * bands * groups, _LIKE[x.dtype], starts, np.array((*x.strides[-2:], *y.strides[-2:])),
         np.array((m, n, k, bands, groups, each)),
