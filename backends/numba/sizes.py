@@ -13,7 +13,7 @@ import numpy as np
 Array = Any
 
 LARGE = 1 << 16  # elements
-COPIED = 256  # elements that NumPy copies sooner than a kernel starts
+COPIED = 4096  # elements that NumPy copies sooner than a kernel is called
 
 _ndarray = np.ndarray
 
