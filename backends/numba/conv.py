@@ -21,8 +21,8 @@ from . import winograd, winograd_grad
 from .compile import Floats, Ints, jit, kernel
 from .layout import channels_last, ready
 from .memory import empty, empty_images
-from .tile import ROWS, fma_tile, tile_width
-from .vectors import copy_bytes
+from .tile import ROWS, VECTOR_BYTES, fma_tile, tile_width
+from .vectors import copy_bytes, transpose_vectors
 
 Array = Any
 Pair = tuple[int, int]
@@ -80,18 +80,33 @@ def _pack_panel(w: Floats, bias: Floats, packed: Floats, packed_bias: Floats, ge
     depth, per_group, places, nr = geo[6], geo[10], geo[12], geo[11]
     panels = (geo[9] + nr - 1) // nr
     group, first = panel // panels, panel % panels * nr
-    base = panel * depth * nr
+    base, start = panel * depth * nr, (group * geo[9] + first) * depth
+    size, side = w.itemsize, VECTOR_BYTES // w.itemsize
+    valid = min(nr, geo[9] - first)
+    across, along = valid // side * side, depth // side * side  # what squares of vectors cover
+    square = np.empty(side * side, w.dtype)
+    for j in range(0, across, side):
+        c = s = 0
+        for k in range(0, along, side):
+            transpose_vectors(
+                w, w.ctypes.data + (start + j * depth + k) * size, depth * size, square.ctypes.data, side * size
+            )  # fmt: skip
+            for row in range(side):
+                to = base + (s * per_group + c) * nr + j
+                for n in range(side):
+                    packed[to + n] = square[row * side + n]
+                s += 1
+                if s == places:
+                    c, s = c + 1, 0
     for j in range(nr):
-        if first + j >= geo[9]:
+        if j >= valid:
             packed_bias[panel * nr + j] = 0
             for k in range(depth):
                 packed[base + k * nr + j] = 0
             continue
-        o = group * geo[9] + first + j
-        packed_bias[panel * nr + j] = bias[o] if bias.size else 0
-        for c in range(per_group):
-            for s in range(places):
-                packed[base + (s * per_group + c) * nr + j] = w[(o * per_group + c) * places + s]
+        packed_bias[panel * nr + j] = bias[group * geo[9] + first + j] if bias.size else 0
+        for k in range(along if j < across else 0, depth):
+            packed[base + (k % places * per_group + k // places) * nr + j] = w[start + j * depth + k]
 
 
 @jit
