@@ -30,6 +30,7 @@ from numba.extending import intrinsic
 
 _WORD = ir.IntType(64)
 _SYSCALLS = {"x86_64": 202, "aarch64": 98}  # Linux's number of futex
+_SCHED_YIELD = 24 if platform.machine() == "x86_64" else 124
 AVAILABLE = sys.platform == "linux" and platform.machine() in _SYSCALLS
 
 # bytes from the start of the shared memory
@@ -110,7 +111,7 @@ def call_task(typingctx: Any, address: Any, block: Any, task: Any) -> Any:
 
 @intrinsic
 def _futex(typingctx: Any, syscall: Any, number: Any, address: Any, what: Any, value: Any) -> Any:
-    """Linux's futex(address, what, value), through the C library's `syscall` at an address."""
+    """Linux's futex(address, what, value), or another call, through the C library's `syscall` at an address."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         function = ir.FunctionType(_WORD, [_WORD] * 5)
@@ -157,8 +158,13 @@ def all_tasks(address: int, block: int, tasks: int, state: int, limit: int, sysc
         _futex(syscall, number, state + _GENERATION, _WAKE, _EVERYONE)
     _claim(state, address, block, tasks)
     _store(state + _OPEN, 0)
+    looks = 0
     while _load(state + _ACTIVE) > 0:  # those still at a task, or about to see that the job is closed
-        _pause()
+        looks += 1
+        if looks < _WATCH:
+            _pause()
+        else:  # one of them may wait for a core: this one, perhaps
+            _futex(syscall, _SCHED_YIELD, 0, 0, 0)
     _store(state + _BUSY, 0)
 
 
