@@ -137,7 +137,7 @@ def test_checks_of_values_are_made_at_replays_too(backend: str) -> None:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda x: x * x.sum().item(), r"item\(\) of a tensor of shape \(\) at .*test_capture.py"),
+        (lambda x: x * x.sum().item(), r"item\(\) of a tensor of shape \(\) at .*test_capture_guards.py"),
         (lambda x: x if x.sum() > 0 else -x, r"item\(\).*pullback.where"),
         (lambda x: x + x.numpy().sum(), r"numpy\(\)"),
         (lambda x: x.tolist() and x, r"tolist\(\)"),

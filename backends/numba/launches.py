@@ -229,7 +229,7 @@ class Player:
         for key in sorted(spans, key=lambda k: (-movable[k].nbytes, spans[k])):
             first, last = spans[key]
             shift = movable[key].ctypes.data % _ALIGN  # every array keeps its place in a cache line
-            size = -(-(movable[key].nbytes + shift) // _ALIGN) * _ALIGN
+            size = (movable[key].nbytes // _ALIGN + 2) * _ALIGN  # the same for every shift, so that one fits another's
             start = 0
             for begin, end, used, done in placed:
                 if used <= last and first <= done:
