@@ -63,8 +63,12 @@ def _scale_span(like: Floats, table: Ints, spans: Ints, scale: Doubles, task: in
 
 def clip_norm_step(*grads: Array, max_norm: float, norm_type: float) -> tuple[Array, ...]:
     """See `autograd.ops.update.clip_norm_step`."""
-    sources, results = [ready(g) for g in grads], [empty(g.shape, g.dtype) for g in grads]
-    like = sources[0]
+    sources = [ready(g) for g in grads]
+    like, whole = sources[0], sum(g.size for g in grads)
+    memory, results, at = empty((whole,), like.dtype), [], 0  # one block, from the pool if it is large
+    for g in grads:
+        results.append(memory[at : at + g.size].reshape(g.shape))
+        at += g.size
     table, spans = tables([sources, results])
     parts, total, scale = np.zeros(max(1, spans.size // 2)), np.empty((), like.dtype), np.empty(1)
     if spans.size:
