@@ -9,7 +9,7 @@ from typing import Any
 
 from .graph import GraphError
 
-_ROOT = str(Path(__file__).resolve().parent.parent)
+_ROOT = str(Path(__file__).parent.parent)
 _INSIDE = tuple(f"{_ROOT}/{folder}/" for folder in ("autograd", "backends", "nn", "optim", "train"))
 _internal: dict[CodeType, bool] = {}
 
