@@ -264,3 +264,31 @@ def test_profile_is_a_call_that_says_where_time_goes(backend: str) -> None:
     assert "linear" in names
     assert "adam_step" in names
     assert all(seconds >= 0.0 for _, seconds in times)
+
+
+def test_a_layer_that_is_computed_with_its_neighbour_has_a_mode_too() -> None:
+    """Batch normalisation and ReLU in a row are one op; freezing statistics is noticed there."""
+    with pb.backend("numba"):
+        model = nn.Sequential(nn.Linear(7, 9), nn.BatchNorm1d(9), nn.ReLU())
+        norm = model[1]
+        for forward in (model, lambda x: norm.relu(model[0](x))):
+            model.train()
+            step = pb.compile(lambda x, forward=forward: forward(x))
+            x = batches(6, 7)[0][0]
+            for _ in range(3):
+                step(x)
+            norm.eval()
+            np.testing.assert_array_equal(step(x).numpy(), forward(x).numpy())
+            assert step.recorded == 2
+
+
+def test_constants_that_never_repeat_are_warned_about_and_forgotten() -> None:
+    f = pb.compile(lambda x, by: x * by)
+    x = pb.ones(2)
+    for i in range(64):
+        f(x, float(i))
+    with pytest.warns(RuntimeWarning, match="pass numbers that change as tensors"):
+        f(x, 64.0)
+    for i in range(65, 80):
+        assert f(x, float(i)).tolist() == [i, i]
+    assert len(f._signatures) == 64
