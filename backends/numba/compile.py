@@ -15,6 +15,7 @@ that calls a helper in another file cannot go stale.
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
 import operator
 import os
@@ -96,14 +97,15 @@ def intrinsic(fn: Callable[..., Any]) -> Any:
     return _intrinsic(fn)
 
 
-def overload(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
-    """Decorator: what a function is within kernels, chosen by the types of its arguments."""
-    options = {"fastmath": {"contract"}, "error_model": "numpy"}
+def in_kernels(chooser: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: a function that exists within kernels alone. It gives the code for the types of its arguments."""
 
-    def register(chooser: Callable[..., Any]) -> Any:
-        return _overload(function, jit_options=options)(chooser)
+    @functools.wraps(chooser)
+    def name(*args: Any) -> Any:
+        raise TypeError(f"{chooser.__name__} is computed within kernels only")
 
-    return register
+    _overload(name, jit_options={"fastmath": {"contract"}, "error_model": "numpy"})(chooser)
+    return name
 
 
 def _cached(compiled: Any, fn: Callable[..., Any], dtype: str) -> Any:

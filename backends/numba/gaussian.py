@@ -13,7 +13,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from .compile import intrinsic, overload
+from .compile import in_kernels, intrinsic
 from .mathematics import choose, exp_below, exp_of_double, exp_parts, sigmoid
 
 f32 = np.float32
@@ -35,13 +35,9 @@ _B0, _B1, _B2, _B3, _B4, _B5, _B6 = _B
 _ERF_LARGE = f32(4.0)
 
 
+@in_kernels
 def erf(x: Any) -> Any:
     """Error function. float32: at most 1 ulp; above 0.93 as 1 − e^p(|x|)."""
-    raise NotImplementedError
-
-
-@overload(erf)
-def _erf(x: Any) -> Any:
     if x is types.float32:
 
         def single(x: Any) -> Any:
@@ -85,6 +81,7 @@ def _upper_half(typingctx: Any, x: Any) -> Any:
     return types.float32(types.float32), codegen
 
 
+@in_kernels
 def normal(x: Any) -> Any:
     """Φ(x), the normal distribution function, and its derivative φ(x), which share their exponential.
 
@@ -92,11 +89,6 @@ def normal(x: Any) -> Any:
     error of a²·3·10⁻⁸ in the exponential: a² is split into h² + (a − h)·(a + h), where h² is exact. That leaves x·Φ(x)
     within 5 ulp, and within 2 at 99 of 100 floats, down to x = −13, below which it is 0.
     """
-    raise NotImplementedError
-
-
-@overload(normal)
-def _normal(x: Any) -> Any:
     if x is types.float32:
 
         def single(x: Any) -> Any:
@@ -122,13 +114,9 @@ _CUBIC = _SCALE * 0.044715
 _TANH_FAR = f32(10.03)  # 2v = 88
 
 
+@in_kernels
 def normal_by_tanh(x: Any) -> Any:
     """(1 + tanh v)/2 with v = √(2/π)·(x + 0.044715·x³), and 2·∂v/∂x. float32: x times the first is within 3 ulp."""
-    raise NotImplementedError
-
-
-@overload(normal_by_tanh)
-def _normal_by_tanh(x: Any) -> Any:
     if x is types.float32:
 
         def single(x: Any) -> Any:

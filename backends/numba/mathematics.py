@@ -17,7 +17,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from .compile import intrinsic, jit, overload
+from .compile import in_kernels, intrinsic, jit
 
 f32 = np.float32
 
@@ -85,13 +85,9 @@ def choose(typingctx: Any, condition: Any, x: Any, y: Any) -> Any:
     return x(types.boolean, x, x), codegen
 
 
+@in_kernels
 def constant(value: Any, x: Any) -> Any:
     """A number in the dtype of x, so that single precision stays single."""
-    raise NotImplementedError
-
-
-@overload(constant)
-def _constant(value: Any, x: Any) -> Any:
     if x is types.float32:
 
         def single(value: Any, x: Any) -> Any:
@@ -105,13 +101,9 @@ def _constant(value: Any, x: Any) -> Any:
     return double
 
 
+@in_kernels
 def exp(x: Any) -> Any:
     """eˣ. float32: at most 0.9 ulp, gradual underflow, inf on overflow."""
-    raise NotImplementedError
-
-
-@overload(exp)
-def _exp(x: Any) -> Any:
     if x is types.float32:
 
         def single(x: Any) -> Any:
@@ -131,13 +123,9 @@ def _exp(x: Any) -> Any:
     return double
 
 
+@in_kernels
 def exp_below(x: Any) -> Any:
     """eˣ for x <= 0. float32: at most 0.9 ulp down to −87.33, then subnormal, and exactly 0 below −87.7."""
-    raise NotImplementedError
-
-
-@overload(exp_below)
-def _exp_below(x: Any) -> Any:
     if x is types.float32:
 
         def single(x: Any) -> Any:
@@ -186,13 +174,9 @@ def exp_of_double(x: Any) -> Any:
     return p * _from_magic64(z)
 
 
+@in_kernels
 def expm1_below(x: Any) -> Any:
     """eˣ − 1 for x <= 0. float32: at most 1 ulp."""
-    raise NotImplementedError
-
-
-@overload(expm1_below)
-def _expm1_below(x: Any) -> Any:
     if x is types.float32:
 
         def single(x: Any) -> Any:
@@ -225,13 +209,9 @@ _L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7 = _L
 _NAN, _INF = f32(np.nan), f32(np.inf)
 
 
+@in_kernels
 def log(x: Any) -> Any:
     """Natural logarithm. float32: at most 1 ulp; −inf of 0, NaN of negative numbers."""
-    raise NotImplementedError
-
-
-@overload(log)
-def _log(x: Any) -> Any:
     if x is types.float32:
 
         def single(x: Any) -> Any:
@@ -260,13 +240,9 @@ def _log(x: Any) -> Any:
 _THIRD = f32(1.0 / 3.0)
 
 
+@in_kernels
 def log1p_unit(x: Any) -> Any:
     """log(1 + x) for 0 <= x <= 1. float32: at most 1.5 ulp; above 1/3 as log 2 + log(1 + (x − 1)/2)."""
-    raise NotImplementedError
-
-
-@overload(log1p_unit)
-def _log1p_unit(x: Any) -> Any:
     if x is types.float32:
 
         def single(x: Any) -> Any:
@@ -286,13 +262,9 @@ def _log1p_unit(x: Any) -> Any:
     return double
 
 
+@in_kernels
 def sigmoid(x: Any) -> Any:
     """1/(1 + e⁻ˣ), by e^−|x|. float32: at most 2.2 ulp, and 0 below −87.7."""
-    raise NotImplementedError
-
-
-@overload(sigmoid)
-def _sigmoid(x: Any) -> Any:
     one = f32(1) if x is types.float32 else 1.0
 
     def either(x: Any) -> Any:
@@ -309,13 +281,9 @@ _T0, _T1, _T2, _T3, _T4 = _T
 _TANH_SMALL = f32(0.625)
 
 
+@in_kernels
 def tanh(x: Any) -> Any:
     """Hyperbolic tangent. float32: below 0.625 Cephes' odd polynomial, above (1 − e⁻²ˣ)/(1 + e⁻²ˣ); at most 1.6 ulp."""
-    raise NotImplementedError
-
-
-@overload(tanh)
-def _tanh(x: Any) -> Any:
     if x is types.float32:
 
         def single(x: Any) -> Any:
