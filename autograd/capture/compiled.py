@@ -6,6 +6,7 @@ import functools
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from .recorder import CaptureError, Discovery, Recorder, watching
 
 KEPT = 4  # programs of one signature: one for training mode, one for evaluation, ...
 PATIENCE = 8  # programs in a row that could not be replayed even once
+SIGNATURES = 64  # of one function
 
 _capturing = threading.Lock()
 
@@ -45,6 +47,7 @@ class Compiled:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.recorded = self.replayed = 0
+        self._warned = False
         self._signatures: dict[Any, _Signature] = {}
         functools.update_wrapper(self, function, updated=())
 
@@ -56,6 +59,8 @@ class Compiled:
         signature = self._signatures.get(key)
         if signature is None:
             signature = self._signatures[key] = _Signature()
+            if len(self._signatures) > SIGNATURES:
+                self._forget_oldest()
         for program in signature.programs:
             if program.fits():
                 signature.vain = 0
@@ -93,6 +98,18 @@ class Compiled:
         return f"<compiled {name}: {self.recorded} recorded, {self.replayed} replayed>"
 
     # ------------------------------------------------------------ signatures
+
+    def _forget_oldest(self) -> None:
+        with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
+            del self._signatures[next(iter(self._signatures))]
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{self!r} was called with more than {SIGNATURES} different shapes or constants, and each is recorded "
+                "apart; pass numbers that change as tensors, and pad batches to a few shapes",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     def _signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
         """What must be equal for a program to be replayed, and the arrays among the arguments."""
