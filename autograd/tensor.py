@@ -271,6 +271,7 @@ class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
         A copy, though, where the memory may change underneath or is part of a graph (a tensor that requires a
         gradient, a Parameter), and where it is read-only, which most consumers cannot express.
         """
+        _read(self, "__dlpack__()")
         ours = self._node is None and type(self) is Tensor
         value = self._value
         if copy is not True and ours and (not self.backend.host or _writeable(value)):
@@ -296,6 +297,9 @@ def copied(x: Tensor) -> Tensor:
     """The same values in memory of their own, cut off from the graph."""
     if state.capture is not None:
         from .ops.creation import duplicate
+
+        if type(x) is not Tensor:
+            state.capture.holds(x)
 
         out: Tensor = duplicate(Tensor._wrap(x._value, x.backend))
         return out

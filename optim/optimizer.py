@@ -214,7 +214,8 @@ class Optimizer:
             return float(first["step"])
 
         def assumed() -> Any:
-            return any(g is group for g in self.param_groups), len(group["params"]), self.options(group)
+            together = all(state["step"] == first["step"] for state in states)  # or they are of several kinds by now
+            return list(map(id, self.param_groups)), list(map(id, group["params"])), together, self.options(group)
 
         cells = [_cell(self, p, name, backend) for p in params for name in names]
         capture.optimised(cells, assumed)

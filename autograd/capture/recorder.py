@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
 from ...backends import Backend
 from ..eager import eager
 from ..errors import show_location, user_location
+from ..graph import Leaf
 from ..primitive import Primitive
+from ..sharing import make_writable
 from ..state import interpreter, state
 from ..tensor import Tensor
 
@@ -158,6 +161,7 @@ class Recorder(Discovery):
     checks : (step index, run, numbers): before that step, `run` tests a condition on these arrays.
     gradients : tensors whose `.grad` was read or set. first : by id, which of the two came first, and what it was then.
     held : by id, the array of a parameter or buffer at first sight. changed : those that were assigned to.
+    outside : other tensors that no op of the call made; what was made for the call is gone after it.
     """
 
     recording = True
@@ -179,6 +183,7 @@ class Recorder(Discovery):
         self.first: dict[int, tuple[str, Any]] = {}
         self.changed: dict[int, Tensor] = {}
         self.held: dict[int, Any] = {}
+        self.outside: list[ref[Tensor]] = []
 
     # ------------------------------------------------------------ what the engine tells
 
@@ -193,6 +198,8 @@ class Recorder(Discovery):
                     )
                 if type(a) is not Tensor:
                     self.holds(a)
+                elif id(a._value) not in self.numbers or isinstance(a._node, Leaf):
+                    self.outside.append(ref(a))
         self.backend.kernel(prim.key, prim.forward, prim.takes_xp)
         out = eager(prim, args, params)
         for x in out if isinstance(out, tuple) else (out,):
@@ -204,6 +211,7 @@ class Recorder(Discovery):
         """A parameter or buffer takes part."""
         if id(x) not in self.held:
             self.tensors[id(x)] = x
+            make_writable(x)  # unless the first call has seen it, this is still to be done
             self.held[id(x)] = x._value
             self.varying.add(self.number(x._value))
 
