@@ -39,6 +39,10 @@ class Buffer(Tensor):
             state.capture.assigned(self)
         self._value = new._value
 
+    def takes(self, value: Tensor) -> bool:
+        """Whether the value has this shape, dtype and backend."""
+        return value.shape == self.shape and value.dtype == self.dtype and value.backend is self.backend
+
     def detach(self) -> Tensor:
         """A copy of the values: a compiled step writes into the buffer's memory."""
         return copied(self)

@@ -32,6 +32,8 @@ def observed(module: Any) -> bool:
 class Hooks:
     """The hooks of one module, by kind."""
 
+    _assumed = True
+
     def __init__(self) -> None:
         self.lists: dict[str, list[_Hook]] = {kind: [] for kind in KINDS}
 

@@ -36,6 +36,12 @@ class Module:
     """
 
     training: bool = True
+    _assumed = True  # a compiled step takes what the attributes are for granted, and looks whether they still are that
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        module = super().__new__(cls)
+        module.__dict__["training"] = cls.training  # there from the start: the attributes tell when the mode changes
+        return module
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; subclasses write this."""
@@ -68,6 +74,9 @@ class Module:
                     f"{type(self).__name__}.{name} is a Parameter; change its values with .{name}.assign(value), or "
                     f"replace it by another Parameter"
                 )
+            if isinstance(before, Buffer) and state.capture is not None and before.takes(value):
+                before.assign(value)  # a compiled step goes on writing into the buffer that it knows
+                return
             if isinstance(before, Buffer):
                 value = Buffer(value.detach(), persistent=before.persistent)
         object.__setattr__(self, name, value)

@@ -19,6 +19,7 @@ from ..state import state
 from ..tensor import Parameter, Tensor
 from .program import Program
 from .recorder import CaptureError, Discovery, Recorder, watching
+from .surroundings import Surroundings
 
 KEPT = 4  # programs of one signature: one for training mode, one for evaluation, ...
 PATIENCE = 8  # programs in a row that could not be replayed even once
@@ -113,7 +114,7 @@ class Compiled:
 
     def _signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
         """What must be equal for a program to be replayed, and the arrays among the arguments."""
-        key: list[Any] = [state.grad]
+        key: list[Any] = [state.grad, current_backend().name]
         arrays: list[Any] = []
         whole: Any = (args, kwargs) if kwargs else args
         flat: Iterator[tuple[str, Any]] = ((f"[{i}]", a) for i, a in enumerate(args))
@@ -128,13 +129,13 @@ class Compiled:
                         "differentiate inside, with pullback.grad or a Parameter"
                     )
                 value = a._value
-                key.append((value.shape, value.dtype, a.backend.name))
+                key.append((value.shape, value.dtype, a.backend.name, _layout(value)))
                 arrays.append(value)
             elif isinstance(a, np.ndarray):
-                key.append((a.shape, a.dtype, None))
+                key.append((a.shape, a.dtype, None, _layout(a)))
                 arrays.append(a)
-            else:
-                key.append((type(a), a))
+            else:  # numbers by their text: 0.0 equals −0.0, and nan nothing
+                key.append((type(a), repr(a) if isinstance(a, float | complex | np.generic) else a))
         made = tuple(key)
         try:
             hash(made)
@@ -168,7 +169,8 @@ class Compiled:
                 signature.programs.clear()
                 warnings.warn(
                     f"{self!r} was recorded {signature.vain} times in a row without a replay, because parameters, "
-                    "buffers or optimiser options are replaced between its calls; from now on it runs uncompiled",
+                    "buffers, optimiser options or variables that it looks up change between its calls; from now on "
+                    "it runs uncompiled",
                     RuntimeWarning,
                     stacklevel=3,
                 )
@@ -178,9 +180,17 @@ class Compiled:
         """Record a call: the program, and what the call returned."""
         recorder = Recorder(_backend_of(args, kwargs))
         given = _owned((args, kwargs), recorder)
+        surroundings = Surroundings([self.function, *(a for _, a in tree.leaves((args, kwargs)))])
         with watching(recorder):
             result = self.function(*given[0], **given[1])
-        program = Program(recorder, result)
+        replaced = surroundings.settle(recorder.modules.values(), lambda x: id(x._value) in recorder.numbers)
+        if replaced is not None:
+            raise CaptureError(
+                f"a compiled function reads a tensor from outside and puts another in its place ({replaced}), which "
+                "replays would not do; take it as an argument and return the new one, or make it a Buffer or Parameter "
+                "and use its assign()"
+            )
+        program = Program(recorder, result, surroundings)
         seen.tensors.update(recorder.tensors)
         return program, tree.mapped(_copy, result)
 
@@ -208,10 +218,11 @@ def compile(function: Callable[..., Any] | None = None) -> Any:
     CaptureError : the function looks at a tensor's value (`item`, `numpy`, `if tensor:`), uses two backends, or an
         argument requires a gradient.
 
-    It is recorded anew where a parameter or buffer holds another array (`assign`, `load_state_dict`), a layer's mode or
-    an optimiser's option other than the learning rate has changed. Python's own effects (prints, counters, schedules,
-    arrays made with NumPy) happen at the first two calls alone: keep them outside. The memory of `.grad` and of
-    parameters is written into by the next call: copy what is to be kept (`detach()` of a parameter is a copy).
+    It is recorded anew where a parameter or buffer holds another array (`assign`, `load_state_dict`), or where a layer
+    or its mode, an optimiser's option other than the learning rate, or a variable that the code mentions has changed.
+    Python's own effects (prints, counters, schedules, arrays made with NumPy) happen at the first two calls alone: keep
+    them outside. The memory of `.grad` and of parameters is written into by the next call: copy what is to be kept
+    (`detach()` of a parameter is a copy).
 
     >>> import pullback as pb
     >>> from pullback import nn, optim
@@ -233,6 +244,12 @@ def compile(function: Callable[..., Any] | None = None) -> Any:
     if not callable(function):
         raise TypeError(f"compile takes a function, not {type(function).__name__}")
     return Compiled(function)
+
+
+def _layout(array: Any) -> Any:
+    """How an array that is not row-major lies in memory: kernels may sum it in another order."""
+    flags = getattr(array, "flags", None)
+    return None if flags is None or flags.c_contiguous else array.strides
 
 
 def _hashable(whole: Any) -> Any:

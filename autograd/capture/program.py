@@ -13,6 +13,7 @@ from .. import tree
 from ..graph import Leaf
 from ..tensor import Tensor
 from .recorder import CaptureError, Cell, Recorder
+from .surroundings import Surroundings
 from .writer import Body, Writer, compiled
 
 
@@ -21,18 +22,21 @@ class Program:
 
     Parameters
     ----------
-    recorder : what the call did. result : what it returned.
+    recorder : what the call did. result : what it returned. surroundings : what it looked up.
     """
 
-    def __init__(self, recorder: Recorder, result: Any) -> None:
+    def __init__(self, recorder: Recorder, result: Any, surroundings: Surroundings) -> None:
         self.backend = recorder.backend
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._recorder = recorder
-        self._modes = [(m, m.training) for m in recorder.modules.values()]
+        self._surroundings = surroundings
         self._options = recorder.options
+        self._held = [(x, recorder.held[id(x)]) for x in recorder.tensors.values() if id(x) in recorder.held]
+        outside = {id(x): x for x in (found() for found in recorder.outside) if x is not None}
         self._tensors = [
-            (x, recorder.held[id(x)], x._node is not None) for x in recorder.tensors.values() if id(x) in recorder.held
+            (x, array, x._node is not None, _hooks(x))
+            for x, array in (*self._held, *((x, x._value) for x in outside.values()))
         ]
         self._cells = recorder.cells
         self._grads_before: list[tuple[Tensor, Any]] = []
@@ -72,7 +76,7 @@ class Program:
         """Cells that hold another array at the end than at the start: its values are copied to where they were."""
         recorder = self._recorder
         carried = []
-        held = [Cell(functools.partial(getattr, x, "_value"), _value_writer(x), a) for x, a, _ in self._tensors]
+        held = [Cell(functools.partial(getattr, x, "_value"), _value_writer(x), a) for x, a in self._held]
         for cell in [*held, *self._cells]:
             now = cell.read()
             if now is cell.array:
@@ -97,11 +101,11 @@ class Program:
 
     def fits(self) -> bool:
         """Whether everything that was taken for granted when it was recorded still holds."""
-        for x, array, wants in self._tensors:
-            if x._value is not array or (x._node is not None) is not wants:
+        for x, array, wants, hooks in self._tensors:
+            node = x._node
+            if x._value is not array or (node is not None) is not wants:
                 return False
-        for module, training in self._modes:
-            if module.training is not training:
+            if node is not None and node.hooks != hooks and (node.hooks or hooks):
                 return False
         for cell in self._cells:
             if cell.read() is not cell.array:
@@ -110,7 +114,9 @@ class Program:
             grad = getattr(x, "_grad", None)
             if (None if grad is None else grad._value) is not array:
                 return False
-        return all(read() == value for read, value in self._options) and self._process == os.getpid()
+        if not all(read() == value for read, value in self._options):
+            return False
+        return self._process == os.getpid() and self._surroundings.hold()
 
     def __call__(self, inputs: list[Any]) -> Any:
         """Replay with these arrays as arguments."""
@@ -151,6 +157,10 @@ class Program:
             for n, value, constant in zip(self._outputs, outputs, self._constants, strict=True)
         )
         return tree.rebuilt(self._template, values)
+
+
+def _hooks(x: Tensor) -> list[Any] | None:
+    return None if x._node is None or x._node.hooks is None else list(x._node.hooks)
 
 
 def _value_writer(x: Tensor) -> Callable[[Any], None]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...autograd import ops
-from ...autograd.state import state
 from ...autograd.tensor import Tensor
 from .. import functional as F
 from .. import init
@@ -90,8 +89,6 @@ class _BatchNorm(_RunningNorm):
     def _apply(self, op: Any, input: Tensor, *residual: Tensor | None) -> Tensor:
         if input.ndim not in self.ranks or input.shape[1] != self.num_features:
             raise self._mismatch(input)
-        if state.capture is not None:  # `relu` gets here without a call of the layer
-            state.capture.module_called(self)
         momentum = self.momentum
         if self.training and self.track_running_stats:
             self.num_batches_tracked.assign(self.num_batches_tracked + 1)
