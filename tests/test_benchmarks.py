@@ -9,6 +9,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
+import kernel_rows
+import kernels
 import peers
 import report
 import specs
@@ -86,3 +88,23 @@ def test_sizes_count_what_is_required():
     pytest.importorskip("packaging")
     size = startup.installed_size("scipy", [])
     assert 10 < size["own_mib"] < size["with_requirements_mib"], "scipy requires numpy"
+
+
+def test_a_row_of_kernels_agrees_with_pytorch():
+    pytest.importorskip("torch")
+    for name in ("conv/transposed 2x2 stride 2", "norm/rms 768x128", "double/elu"):
+        row = kernel_rows.ROWS[name]
+        arrays = []
+        for peer, build in (("pullback", kernels.build_pullback), ("torch", kernels.build_torch)):
+            arrays.append([kernels.host(a) for a in build(row, peer)()])
+        assert len(arrays[0]) == 1 + len(row.wanted)
+        assert not kernels.differs(row, *arrays)
+        arrays[0][-1] = arrays[0][-1] * 1.01
+        assert f"result {len(row.wanted)} differs" in kernels.differs(row, *arrays)
+
+
+def test_rows_of_kernels_apply_where_peers_have_them():
+    assert kernels.applies("torch-channels-last", kernel_rows.ROWS["conv/3x3"])
+    assert not kernels.applies("torch-channels-last", kernel_rows.ROWS["conv/1d 3"])
+    assert kernels.applies("jax", kernel_rows.ROWS["norm/rms 768x128"])
+    assert not kernels.applies("jax", kernel_rows.ROWS["point/relu"])
