@@ -1,4 +1,4 @@
 """The engine: Tensor, primitives and their rules, the graph, and function transforms."""
 
-from . import eager
+from . import eager, short
 from .tensor import Parameter, Tensor

@@ -14,10 +14,14 @@ def bare(backend: Backend) -> Callable[[Primitive, tuple[Any, ...], dict[str, An
     kind = backend.array_type
 
     def apply(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        kernel = backend._table.get(prim.key) or backend.kernel(prim.key, prim.forward, prim.takes_xp)
-        if prim.statics and len(params) != len(prim.statics):
-            params = {**prim.defaults, **params}
-        value = kernel(*args, **params)
+        try:
+            kernel = backend._table[prim.key]
+        except KeyError:
+            kernel = backend.kernel(prim.key, prim.forward, prim.takes_xp)
+        if prim.statics:
+            value = kernel(*args, **(params if len(params) == len(prim.statics) else {**prim.defaults, **params}))
+        else:
+            value = kernel(*args)
         if type(value) is not kind and prim.outputs == 1:
             return backend.asarray(value)
         return value

@@ -1,7 +1,7 @@
 """The eager interpreter: compute now, record if a gradient is wanted.
 
-This is the hot path of the engine: elementwise ops on two tensors of one dtype take the short way through `eager`, and
-everything else goes through `_general`, which converts, promotes and reports.
+It checks, converts, promotes and reports. Elementwise ops on tensors that need nothing of this have a shorter way; see
+`short.py`.
 """
 
 from __future__ import annotations
@@ -14,87 +14,17 @@ import numpy as np
 from ..backends import Backend, BackendError, FallbackWarning, current_backend
 from .dtypes import DEFAULT_FLOAT, DType, promote
 from .errors import user_location
-from .graph import GraphError, Node, Output, clock
+from .graph import GraphError, Node, Output, recorded
 from .primitive import Primitive
-from .state import state
+from .state import Now, state
 from .tensor import Parameter, Tensor
 
 _new = Tensor.__new__
-_new_node = Node.__new__
 _SCALARS = (bool, int, float)
 
 
 def eager(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    """Apply `prim` to Tensors, arrays and scalars: the default interpreter."""
-    count = len(args)
-    if prim.simple == count and not params:
-        x = args[0]
-        if type(x) is Tensor:
-            xv = x._value
-            backend = x.backend
-            node = x._node
-            if prim.floating and xv.dtype not in backend.float_dtypes:
-                return _general(prim, args, params)
-            if count == 1:
-                values: Any = (xv,)
-                parents: Any = (node,)
-                mask = 0 if node is None else 1
-            else:
-                y = args[1]
-                kind = type(y)
-                if kind is Tensor:
-                    yv = y._value
-                    if xv.dtype is not yv.dtype or y.backend is not backend:
-                        return _general(prim, args, params)
-                    other = y._node
-                    if node is None:
-                        mask = 0 if other is None else 2
-                    else:
-                        mask = 1 if other is None else 3
-                    values = (xv, yv)
-                    parents = (node, other)
-                elif (kind is float or kind is int) and xv.dtype in backend.float_dtypes:
-                    values = (xv, y)
-                    parents = (node, None)
-                    mask = 0 if node is None else 1
-                else:
-                    return _general(prim, args, params)
-            try:
-                kernel = backend._table[prim.key]
-            except KeyError:
-                kernel = backend.kernel(prim.key, prim.forward, prim.takes_xp)
-            try:
-                value = kernel(xv) if count == 1 else kernel(*values)
-            except Exception as error:
-                raise _explain(prim, args, params, error) from error
-            if type(value) is not backend.array_type:
-                value = _result(prim, value, values, backend)
-            out = _new(Tensor)
-            out._value = value
-            out.backend = backend
-            if mask and state.grad:
-                try:
-                    plan = prim._plans[mask]
-                except KeyError:
-                    plan = prim.plan(mask)
-                if plan is not None:
-                    # Node(...) written out: calling the class costs as much as all of this together
-                    out._node = node = _new_node(Node)
-                    node.plan = plan
-                    node.params = params
-                    node.parents = parents
-                    node.saved = plan.save(values, value, backend.dtype_name) if plan.kinds else ()
-                    node.shape = value.shape
-                    node.backend = backend
-                    node.seq = clock()
-                    node.hooks = node.where = None
-                    return out
-            out._node = None
-            return out
-    return _general(prim, args, params)
-
-
-def _general(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """Apply `prim` to Tensors, arrays and scalars: the interpreter that a thread starts with."""
     if params.keys() != prim.static_names:
         params = _complete(prim, params)
     flags = prim.promotes * len(args) if prim.variadic else prim.promotes
@@ -162,7 +92,7 @@ def _compute(
     try:
         result = kernel(*values, **params)
     except Exception as error:
-        raise _explain(prim, args, params, error) from error
+        raise explain(prim, args, params, error) from error
     plan = prim.plan(mask) if mask and state.grad else None
     if prim.outputs == 1:
         return _wrap_one(prim, plan, params, parents, values, result, backend, located)
@@ -174,12 +104,12 @@ def _wrap_one(
     located: bool,
 ) -> Tensor:  # fmt: skip
     if type(value) is not backend.array_type:
-        value = _result(prim, value, values, backend)
+        value = array_result(prim, value, values, backend)
     out = _new(Tensor)
     out._value, out.backend, out._node = value, backend, None
     if plan is not None:
         saved = plan.save(values, value, backend.dtype_name)
-        out._node = node = Node(plan, params, tuple(parents), saved, tuple(value.shape), backend)
+        out._node = node = recorded(plan, params, tuple(parents), saved, tuple(value.shape), backend)
         if located:
             node.where = user_location()
     return out
@@ -189,11 +119,11 @@ def _wrap_many(
     prim: Primitive, plan: Any, params: dict[str, Any], parents: Any, values: Any, result: Any, backend: Backend,
     located: bool,
 ) -> tuple[Tensor, ...]:  # fmt: skip
-    arrays = tuple(v if type(v) is backend.array_type else _result(prim, v, values, backend) for v in result)
+    arrays = tuple(v if type(v) is backend.array_type else array_result(prim, v, values, backend) for v in result)
     node = None
     if plan is not None:
         shapes = tuple((tuple(v.shape), backend.dtype_name(v)) for v in arrays)
-        node = Node(plan, params, tuple(parents), plan.save(values, arrays, backend.dtype_name), shapes, backend)
+        node = recorded(plan, params, tuple(parents), plan.save(values, arrays, backend.dtype_name), shapes, backend)
         if located:
             node.where = user_location()
     outs = []
@@ -206,7 +136,7 @@ def _wrap_many(
     return tuple(outs)
 
 
-def _result(prim: Primitive, value: Any, values: Any, backend: Backend) -> Any:
+def array_result(prim: Primitive, value: Any, values: Any, backend: Backend) -> Any:
     """What a kernel returned other than an array of its backend, as one: NumPy's scalars, a user's kernel's numbers.
 
     A Python float takes the dtype of the floating inputs, so that a compiled function that returns one narrows and
@@ -348,7 +278,7 @@ def _unwrapped(data: Any) -> Any:
     return data
 
 
-def _explain(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], error: Exception) -> Exception:
+def explain(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], error: Exception) -> Exception:
     """The same kind of error, naming the op, its shapes, dtypes and parameters. Never shows array contents."""
     if isinstance(error, BackendError | FallbackWarning | GraphError | MemoryError):
         return error
@@ -365,4 +295,4 @@ def describe(a: Any) -> str:
     return repr(a) if isinstance(a, bool | int | float | type(None)) else type(a).__name__
 
 
-type(state).apply = staticmethod(eager)
+Now.default = state.apply = eager

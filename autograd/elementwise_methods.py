@@ -1,18 +1,29 @@
 """Tensor's elementwise functions and dtype conversions as methods: thin names for ops."""
 # Ops return Any; which of them return a Tensor is said here.
-# mypy: disable-error-code="no-any-return"
+# mypy: disable-error-code="no-any-return, empty-body"
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .dtypes import as_dtype
-from .state import state
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-_NONE: dict[str, Any] = {}
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def is_op(name: str) -> Callable[[_F], _F]:
+    """Say that a method is an op and nothing more: `short.py` puts the op's own function in its place, a call less."""
+
+    def mark(method: _F) -> _F:
+        method.is_op = name  # type: ignore[attr-defined]
+        return method
+
+    return mark
 
 
 class ConversionMethods:
@@ -57,217 +68,217 @@ class ElementwiseMethods(ConversionMethods):
 
     __slots__ = ()
 
+    @is_op("abs")
     def abs(self) -> Tensor:
         """Absolute value."""
-        return state.apply(ops.abs, (self,), _NONE)
 
+    @is_op("sign")
     def sign(self) -> Tensor:
         """Sign: −1, 0 or 1."""
-        return state.apply(ops.sign, (self,), _NONE)
 
+    @is_op("square")
     def square(self) -> Tensor:
         """Square x²."""
-        return state.apply(ops.square, (self,), _NONE)
 
+    @is_op("sqrt")
     def sqrt(self) -> Tensor:
         """Square root."""
-        return state.apply(ops.sqrt, (self,), _NONE)
 
+    @is_op("rsqrt")
     def rsqrt(self) -> Tensor:
         """Reciprocal square root."""
-        return state.apply(ops.rsqrt, (self,), _NONE)
 
+    @is_op("reciprocal")
     def reciprocal(self) -> Tensor:
         """Reciprocal 1/x."""
-        return state.apply(ops.reciprocal, (self,), _NONE)
 
+    @is_op("exp")
     def exp(self) -> Tensor:
         """Exponential eˣ."""
-        return state.apply(ops.exp, (self,), _NONE)
 
+    @is_op("exp2")
     def exp2(self) -> Tensor:
         """Power of two 2ˣ."""
-        return state.apply(ops.exp2, (self,), _NONE)
 
+    @is_op("expm1")
     def expm1(self) -> Tensor:
         """Exponential minus one, eˣ − 1."""
-        return state.apply(ops.expm1, (self,), _NONE)
 
+    @is_op("log")
     def log(self) -> Tensor:
         """Natural logarithm."""
-        return state.apply(ops.log, (self,), _NONE)
 
+    @is_op("log1p")
     def log1p(self) -> Tensor:
         """Logarithm log(1 + x)."""
-        return state.apply(ops.log1p, (self,), _NONE)
 
+    @is_op("log2")
     def log2(self) -> Tensor:
         """Logarithm to base 2."""
-        return state.apply(ops.log2, (self,), _NONE)
 
+    @is_op("log10")
     def log10(self) -> Tensor:
         """Logarithm to base 10."""
-        return state.apply(ops.log10, (self,), _NONE)
 
+    @is_op("erf")
     def erf(self) -> Tensor:
         """Error function."""
-        return state.apply(ops.erf, (self,), _NONE)
 
+    @is_op("sin")
     def sin(self) -> Tensor:
         """Sine."""
-        return state.apply(ops.sin, (self,), _NONE)
 
+    @is_op("cos")
     def cos(self) -> Tensor:
         """Cosine."""
-        return state.apply(ops.cos, (self,), _NONE)
 
+    @is_op("tan")
     def tan(self) -> Tensor:
         """Tangent."""
-        return state.apply(ops.tan, (self,), _NONE)
 
+    @is_op("asin")
     def asin(self) -> Tensor:
         """Inverse sine."""
-        return state.apply(ops.asin, (self,), _NONE)
 
+    @is_op("acos")
     def acos(self) -> Tensor:
         """Inverse cosine."""
-        return state.apply(ops.acos, (self,), _NONE)
 
+    @is_op("atan")
     def atan(self) -> Tensor:
         """Inverse tangent."""
-        return state.apply(ops.atan, (self,), _NONE)
 
+    @is_op("sinh")
     def sinh(self) -> Tensor:
         """Hyperbolic sine."""
-        return state.apply(ops.sinh, (self,), _NONE)
 
+    @is_op("cosh")
     def cosh(self) -> Tensor:
         """Hyperbolic cosine."""
-        return state.apply(ops.cosh, (self,), _NONE)
 
+    @is_op("tanh")
     def tanh(self) -> Tensor:
         """Hyperbolic tangent."""
-        return state.apply(ops.tanh, (self,), _NONE)
 
+    @is_op("asinh")
     def asinh(self) -> Tensor:
         """Inverse hyperbolic sine."""
-        return state.apply(ops.asinh, (self,), _NONE)
 
+    @is_op("acosh")
     def acosh(self) -> Tensor:
         """Inverse hyperbolic cosine."""
-        return state.apply(ops.acosh, (self,), _NONE)
 
+    @is_op("atanh")
     def atanh(self) -> Tensor:
         """Inverse hyperbolic tangent."""
-        return state.apply(ops.atanh, (self,), _NONE)
 
+    @is_op("floor")
     def floor(self) -> Tensor:
         """The largest integer ≤ x."""
-        return state.apply(ops.floor, (self,), _NONE)
 
+    @is_op("ceil")
     def ceil(self) -> Tensor:
         """The smallest integer ≥ x."""
-        return state.apply(ops.ceil, (self,), _NONE)
 
     def round(self, decimals: int = 0) -> Tensor:  # type: ignore[valid-type]  # int is Python's here
         """The nearest multiple of 10^−decimals; halves to the even one."""
         return ops.round(self, decimals)
 
+    @is_op("trunc")
     def trunc(self) -> Tensor:
         """The integer part."""
-        return state.apply(ops.trunc, (self,), _NONE)
 
+    @is_op("isnan")
     def isnan(self) -> Tensor:
         """Whether elements are NaN."""
-        return state.apply(ops.isnan, (self,), _NONE)
 
+    @is_op("isinf")
     def isinf(self) -> Tensor:
         """Whether elements are infinite."""
-        return state.apply(ops.isinf, (self,), _NONE)
 
+    @is_op("isfinite")
     def isfinite(self) -> Tensor:
         """Whether elements are neither infinite nor NaN."""
-        return state.apply(ops.isfinite, (self,), _NONE)
 
+    @is_op("relu")
     def relu(self) -> Tensor:
         """Rectifier max(x, 0)."""
-        return state.apply(ops.relu, (self,), _NONE)
 
+    @is_op("sigmoid")
     def sigmoid(self) -> Tensor:
         """Logistic function 1/(1 + e⁻ˣ)."""
-        return state.apply(ops.sigmoid, (self,), _NONE)
 
+    @is_op("negative")
     def neg(self) -> Tensor:
         """Negation −x."""
-        return state.apply(ops.negative, (self,), _NONE)
 
+    @is_op("logical_not")
     def logical_not(self) -> Tensor:
         """Whether elements are 0."""
-        return state.apply(ops.logical_not, (self,), _NONE)
 
     def add(self, other: Any) -> Tensor:
         """Sum x + other."""
-        return state.apply(ops.add, (self, other), _NONE)
+        return ops.add.short(self, other)
 
     def sub(self, other: Any) -> Tensor:
         """Difference x − other."""
-        return state.apply(ops.subtract, (self, other), _NONE)
+        return ops.subtract.short(self, other)
 
     def mul(self, other: Any) -> Tensor:
         """Product x·other."""
-        return state.apply(ops.multiply, (self, other), _NONE)
+        return ops.multiply.short(self, other)
 
     def div(self, other: Any) -> Tensor:
         """Quotient x/other."""
-        return state.apply(ops.divide, (self, other), _NONE)
+        return ops.divide.short(self, other)
 
     def pow(self, other: Any) -> Tensor:
         """Power x^other."""
-        return state.apply(ops.power, (self, other), _NONE)
+        return ops.power.short(self, other)
 
     def maximum(self, other: Any) -> Tensor:
         """Larger of x and other."""
-        return state.apply(ops.maximum, (self, other), _NONE)
+        return ops.maximum.short(self, other)
 
     def minimum(self, other: Any) -> Tensor:
         """Smaller of x and other."""
-        return state.apply(ops.minimum, (self, other), _NONE)
+        return ops.minimum.short(self, other)
 
     def eq(self, other: Any) -> Tensor:
         """Whether x = other."""
-        return state.apply(ops.equal, (self, other), _NONE)
+        return ops.equal.short(self, other)
 
     def ne(self, other: Any) -> Tensor:
         """Whether x ≠ other."""
-        return state.apply(ops.not_equal, (self, other), _NONE)
+        return ops.not_equal.short(self, other)
 
     def lt(self, other: Any) -> Tensor:
         """Whether x < other."""
-        return state.apply(ops.less, (self, other), _NONE)
+        return ops.less.short(self, other)
 
     def le(self, other: Any) -> Tensor:
         """Whether x ≤ other."""
-        return state.apply(ops.less_equal, (self, other), _NONE)
+        return ops.less_equal.short(self, other)
 
     def gt(self, other: Any) -> Tensor:
         """Whether x > other."""
-        return state.apply(ops.greater, (self, other), _NONE)
+        return ops.greater.short(self, other)
 
     def ge(self, other: Any) -> Tensor:
         """Whether x ≥ other."""
-        return state.apply(ops.greater_equal, (self, other), _NONE)
+        return ops.greater_equal.short(self, other)
 
     def logical_and(self, other: Any) -> Tensor:
         """Whether both are not 0."""
-        return state.apply(ops.logical_and, (self, other), _NONE)
+        return ops.logical_and.short(self, other)
 
     def logical_or(self, other: Any) -> Tensor:
         """Whether either is not 0."""
-        return state.apply(ops.logical_or, (self, other), _NONE)
+        return ops.logical_or.short(self, other)
 
     def logical_xor(self, other: Any) -> Tensor:
         """Whether one of both is not 0."""
-        return state.apply(ops.logical_xor, (self, other), _NONE)
+        return ops.logical_xor.short(self, other)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
         """The values limited to [min, max]; each bound a number, a Tensor or None."""

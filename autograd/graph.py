@@ -50,24 +50,36 @@ class Node:
 
     __slots__ = ("__weakref__", "backend", "hooks", "params", "parents", "plan", "saved", "seq", "shape", "where")
 
-    def __init__(
-        self, plan: Plan, params: dict[str, Any], parents: tuple[Node | None, ...], saved: Any, shape: Any,
-        backend: Backend,
-    ) -> None:  # fmt: skip
-        self.plan: Plan | None = plan
-        self.params = params
-        self.parents = parents
-        self.saved = saved
-        self.shape = shape
-        self.backend = backend
-        self.seq = clock()
-        self.hooks: list[Hook] | None = None
-        self.where: Any = None
+    plan: Plan | None
+    params: dict[str, Any]
+    parents: tuple[Node | None, ...]
+    saved: Any
+    seq: int
+    shape: Any
+    backend: Backend
+    hooks: list[Hook] | None
+    where: Any
 
     @property
     def name(self) -> str:
         """The op's name, for messages and drawings."""
         return "leaf" if self.plan is None else self.plan.prim.name
+
+
+def recorded(
+    plan: Plan, params: dict[str, Any], parents: tuple[Node | None, ...], saved: Any, shape: Any, backend: Backend
+) -> Node:
+    """A new node. `Node` has no constructor, so that the hot path can make one without a call of Python code."""
+    node = Node()
+    node.plan = plan
+    node.params = params
+    node.parents = parents
+    node.saved = saved
+    node.shape = shape
+    node.backend = backend
+    node.seq = clock()
+    node.hooks = node.where = None
+    return node
 
 
 class Leaf(Node):

@@ -1,18 +1,15 @@
 """Tensor's operators, and reductions as methods: thin names for ops, in NumPy's and PyTorch's spelling."""
 # Ops return Any; which of them return a Tensor is said here.
-# mypy: disable-error-code="no-any-return"
+# mypy: disable-error-code="no-any-return, empty-body"
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .elementwise_methods import ElementwiseMethods
-from .state import state
+from .elementwise_methods import ElementwiseMethods, is_op
 
 if TYPE_CHECKING:
     from .tensor import Tensor
-
-_NONE: dict[str, Any] = {}
 
 
 class TensorMethods(ElementwiseMethods):
@@ -22,92 +19,92 @@ class TensorMethods(ElementwiseMethods):
 
     # -------------------------------------------------------------- operators
 
-    def __add__(self, other: Any) -> Tensor:
-        return state.apply(ops.add, (self, other), _NONE)
+    @is_op("add")
+    def __add__(self, other: Any) -> Tensor: ...
 
     def __radd__(self, other: Any) -> Tensor:
-        return state.apply(ops.add, (other, self), _NONE)
+        return ops.add.short(other, self)
 
-    def __sub__(self, other: Any) -> Tensor:
-        return state.apply(ops.subtract, (self, other), _NONE)
+    @is_op("subtract")
+    def __sub__(self, other: Any) -> Tensor: ...
 
     def __rsub__(self, other: Any) -> Tensor:
-        return state.apply(ops.subtract, (other, self), _NONE)
+        return ops.subtract.short(other, self)
 
-    def __mul__(self, other: Any) -> Tensor:
-        return state.apply(ops.multiply, (self, other), _NONE)
+    @is_op("multiply")
+    def __mul__(self, other: Any) -> Tensor: ...
 
     def __rmul__(self, other: Any) -> Tensor:
-        return state.apply(ops.multiply, (other, self), _NONE)
+        return ops.multiply.short(other, self)
 
-    def __truediv__(self, other: Any) -> Tensor:
-        return state.apply(ops.divide, (self, other), _NONE)
+    @is_op("divide")
+    def __truediv__(self, other: Any) -> Tensor: ...
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return state.apply(ops.divide, (other, self), _NONE)
+        return ops.divide.short(other, self)
 
-    def __floordiv__(self, other: Any) -> Tensor:
-        return state.apply(ops.floor_divide, (self, other), _NONE)
+    @is_op("floor_divide")
+    def __floordiv__(self, other: Any) -> Tensor: ...
 
     def __rfloordiv__(self, other: Any) -> Tensor:
-        return state.apply(ops.floor_divide, (other, self), _NONE)
+        return ops.floor_divide.short(other, self)
 
-    def __mod__(self, other: Any) -> Tensor:
-        return state.apply(ops.remainder, (self, other), _NONE)
+    @is_op("remainder")
+    def __mod__(self, other: Any) -> Tensor: ...
 
     def __rmod__(self, other: Any) -> Tensor:
-        return state.apply(ops.remainder, (other, self), _NONE)
+        return ops.remainder.short(other, self)
 
-    def __pow__(self, other: Any) -> Tensor:
-        return state.apply(ops.power, (self, other), _NONE)
+    @is_op("power")
+    def __pow__(self, other: Any) -> Tensor: ...
 
     def __rpow__(self, other: Any) -> Tensor:
-        return state.apply(ops.power, (other, self), _NONE)
+        return ops.power.short(other, self)
 
-    def __matmul__(self, other: Any) -> Tensor:
-        return state.apply(ops.matmul, (self, other), _NONE)
+    @is_op("matmul")
+    def __matmul__(self, other: Any) -> Tensor: ...
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return state.apply(ops.matmul, (other, self), _NONE)
+        return ops.matmul.short(other, self)
 
-    def __and__(self, other: Any) -> Tensor:
-        return state.apply(ops.bitwise_and, (self, other), _NONE)
+    @is_op("bitwise_and")
+    def __and__(self, other: Any) -> Tensor: ...
 
     def __rand__(self, other: Any) -> Tensor:
-        return state.apply(ops.bitwise_and, (other, self), _NONE)
+        return ops.bitwise_and.short(other, self)
 
-    def __or__(self, other: Any) -> Tensor:
-        return state.apply(ops.bitwise_or, (self, other), _NONE)
+    @is_op("bitwise_or")
+    def __or__(self, other: Any) -> Tensor: ...
 
     def __ror__(self, other: Any) -> Tensor:
-        return state.apply(ops.bitwise_or, (other, self), _NONE)
+        return ops.bitwise_or.short(other, self)
 
-    def __xor__(self, other: Any) -> Tensor:
-        return state.apply(ops.bitwise_xor, (self, other), _NONE)
+    @is_op("bitwise_xor")
+    def __xor__(self, other: Any) -> Tensor: ...
 
     def __rxor__(self, other: Any) -> Tensor:
-        return state.apply(ops.bitwise_xor, (other, self), _NONE)
+        return ops.bitwise_xor.short(other, self)
 
-    def __lshift__(self, other: Any) -> Tensor:
-        return state.apply(ops.bitwise_left_shift, (self, other), _NONE)
+    @is_op("bitwise_left_shift")
+    def __lshift__(self, other: Any) -> Tensor: ...
 
     def __rlshift__(self, other: Any) -> Tensor:
-        return state.apply(ops.bitwise_left_shift, (other, self), _NONE)
+        return ops.bitwise_left_shift.short(other, self)
 
-    def __rshift__(self, other: Any) -> Tensor:
-        return state.apply(ops.bitwise_right_shift, (self, other), _NONE)
+    @is_op("bitwise_right_shift")
+    def __rshift__(self, other: Any) -> Tensor: ...
 
     def __rrshift__(self, other: Any) -> Tensor:
-        return state.apply(ops.bitwise_right_shift, (other, self), _NONE)
+        return ops.bitwise_right_shift.short(other, self)
 
-    def __neg__(self) -> Tensor:
-        return state.apply(ops.negative, (self,), _NONE)
+    @is_op("negative")
+    def __neg__(self) -> Tensor: ...
 
-    def __abs__(self) -> Tensor:
-        return state.apply(ops.abs, (self,), _NONE)
+    @is_op("abs")
+    def __abs__(self) -> Tensor: ...
 
-    def __invert__(self) -> Tensor:
-        return state.apply(ops.bitwise_invert, (self,), _NONE)
+    @is_op("bitwise_invert")
+    def __invert__(self) -> Tensor: ...
 
     def __pos__(self) -> Tensor:
         return self  # type: ignore[return-value]
@@ -119,24 +116,24 @@ class TensorMethods(ElementwiseMethods):
     def __eq__(self, other: object) -> Any:
         if other is None or type(other) is str:
             return NotImplemented
-        return state.apply(ops.equal, (self, other), _NONE)
+        return ops.equal.short(self, other)
 
     def __ne__(self, other: object) -> Any:
         if other is None or type(other) is str:
             return NotImplemented
-        return state.apply(ops.not_equal, (self, other), _NONE)
+        return ops.not_equal.short(self, other)
 
-    def __lt__(self, other: Any) -> Tensor:
-        return state.apply(ops.less, (self, other), _NONE)
+    @is_op("less")
+    def __lt__(self, other: Any) -> Tensor: ...
 
-    def __le__(self, other: Any) -> Tensor:
-        return state.apply(ops.less_equal, (self, other), _NONE)
+    @is_op("less_equal")
+    def __le__(self, other: Any) -> Tensor: ...
 
-    def __gt__(self, other: Any) -> Tensor:
-        return state.apply(ops.greater, (self, other), _NONE)
+    @is_op("greater")
+    def __gt__(self, other: Any) -> Tensor: ...
 
-    def __ge__(self, other: Any) -> Tensor:
-        return state.apply(ops.greater_equal, (self, other), _NONE)
+    @is_op("greater_equal")
+    def __ge__(self, other: Any) -> Tensor: ...
 
     # -------------------------------------------------------------- reductions
 

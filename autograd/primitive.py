@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 from weakref import WeakValueDictionary
 
-from .state import state
+from .state import Now, state
 
 _VARIADIC = 0x04  # CO_VARARGS
 
@@ -36,8 +36,9 @@ class Plan:
     kinds : per residual, ("input", i), ("inputs", -1), ("out", 0) or ("static", 0): how to turn it into a Tensor again.
     pulls : pairs (i, rule) with `rule(g, residuals, params)`; or one pair (-1, rule) for a joint rule, which also takes
         `need` and gives a tuple with one entry per input.
-    inputs : the inputs that `pull_all` gives cotangents of.
-    pull_all : all of `pulls` in one call, giving a tuple; None for the joint rule of a variadic op.
+    saves_out, saves_both : the residuals are the output alone, or the two inputs in their order: `save` in short.
+    pull_all : all of `pulls` in one call, giving a tuple with an entry per input, None where the mask has no bit; None
+        itself for the joint rule of a variadic op.
     plain : one output, rules on bare arrays, and a `pull_all`: backward may take the short way.
     """
 
@@ -46,9 +47,10 @@ class Plan:
     save: Callable[[Sequence[Any], Any, Callable[[Any], str]], tuple[Any, ...]]
     kinds: tuple[tuple[str, int], ...]
     pulls: tuple[tuple[int, Callable[..., Any]], ...]
-    inputs: tuple[int, ...]
     pull_all: Callable[..., Any] | None
     plain: bool
+    saves_out: bool
+    saves_both: bool
 
 
 class Primitive:
@@ -92,7 +94,7 @@ class Primitive:
         #: Per input: does it take part in dtype promotion? One entry stands for all inputs of a variadic op.
         self.promotes = tuple(name in self.promoted for name in self.inputs)
         simple = elementwise and not self.statics and outputs == 1 and self.promoted == self.inputs and n in (1, 2)
-        #: With so many arguments and no parameters a call takes the short way through eager; −1: never.
+        #: With so many arguments and no parameters a call takes the short way; −1: never.
         self.simple = n if simple else -1
         self.outputs = outputs
         self.tensor_rules = tensor_rules
@@ -104,10 +106,18 @@ class Primitive:
         self.joined: Callable[..., Any] | None = None
         primitives[self.key] = self
         self._plans: dict[int, Plan | None] = {}
+        #: `short(*args)` applies the op to its inputs, without parameters, as a call does but sooner; see `short.py`.
+        self.short = self.make_short(self)
+
+    #: What makes `short`; set by `short.py`, which is built on this.
+    make_short: Callable[[Primitive], Callable[..., Any]] = staticmethod(lambda prim: prim)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply the op through the current interpreter."""
-        return state.apply(self, args, params)
+        apply = state.now.apply
+        if apply is Now.default and self.simple == len(args) and not params:
+            return self.short(*args)
+        return apply(self, args, params)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
@@ -218,6 +228,10 @@ def _make_plan(prim: Primitive, mask: int) -> Plan | None:
             kinds.append(kind)
         return f"s[{sources.index(source)}]"
 
+    asked = {parameter for rule in wanted.values() for parameter in rule_parameters(rule)}
+    for parameter in prim.inputs:  # in their order, whichever rule asks first
+        if parameter in asked:
+            residual(parameter)
     scope: dict[str, Any] = {}
     calls = []
     for i, rule in wanted.items():
@@ -239,20 +253,21 @@ def _make_plan(prim: Primitive, mask: int) -> Plan | None:
     takes = "g, s, p" if prim.joint is None else "g, s, p, need"
     pulls = tuple((i, eval(f"lambda {takes}: {call}", scope)) for i, call in zip(wanted, calls, strict=True))
     if prim.joint is None:
-        inputs, pull_all = tuple(wanted), eval(f"lambda g, s, p: ({', '.join(calls)},)", scope)
+        by_input = dict(zip(wanted, calls, strict=True))
+        every = ", ".join(by_input.get(i, "None") for i in range(len(prim.inputs)))
+        pull_all = eval(f"lambda g, s, p: ({every},)", scope)
     elif prim.variadic:
-        inputs, pull_all = (-1,), None
-    else:  # one by one, what is wanted does not change from call to call
-        needed = [bool(mask >> i & 1) for i in range(len(prim.inputs))]
-        inputs = tuple(i for i, wanted_here in enumerate(needed) if wanted_here)
-        scope["need"] = tuple(needed)
-        chosen = ", ".join(f"c[{i}]" for i in inputs)  # a rule may give more than was asked for
+        pull_all = None
+    else:  # one by one, what is wanted does not change from call to call; a rule may give more than was asked for
+        scope["need"] = need = tuple(bool(mask >> i & 1) for i in range(len(prim.inputs)))
+        chosen = ", ".join(f"c[{i}]" if wanted_here else "None" for i, wanted_here in enumerate(need))
         scope["choose"] = eval(f"lambda c: ({chosen},)")
         pull_all = eval(f"lambda g, s, p: choose({calls[0]})", scope)
     body = ", ".join(sources)
     save = eval(f"lambda a, o, d: ({body}{',' if sources else ''})", {"shape": _shape, "order": _order})
     plain = pull_all is not None and prim.outputs == 1 and not prim.tensor_rules and prim.joined is None
-    return Plan(prim, mask, save, tuple(kinds), pulls, inputs, pull_all, plain)
+    saves_out, saves_both = kinds == [("out", 0)], kinds == [("input", 0), ("input", 1)] and len(prim.inputs) == 2
+    return Plan(prim, mask, save, tuple(kinds), pulls, pull_all, plain, saves_out, saves_both)
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -8,8 +8,18 @@ from contextlib import contextmanager
 from typing import Any
 
 
-class _State(threading.local):
-    """Per-thread state, read once per op.
+def _of_now(name: str) -> Any:
+    def read(self: _State) -> Any:
+        return getattr(self.now, name)
+
+    def write(self: _State, value: Any) -> None:
+        setattr(self.now, name, value)
+
+    return property(read, write)
+
+
+class Now:
+    """What one thread is doing.
 
     Attributes
     ----------
@@ -20,11 +30,30 @@ class _State(threading.local):
     capture : what records the compiled step that is running, or None; see `capture/`.
     """
 
-    apply: Callable[..., Any]
-    grad: bool = True
-    anomaly: bool = False
-    levels: tuple[Any, ...] = ()
-    capture: Any = None
+    __slots__ = ("anomaly", "apply", "capture", "grad", "levels")
+
+    #: The interpreter that a thread starts with: `eager`, once that is imported.
+    default: Any = None
+
+    def __init__(self) -> None:
+        self.apply = Now.default
+        self.grad = True
+        self.anomaly = False
+        self.levels: tuple[Any, ...] = ()
+        self.capture: Any = None
+
+
+class _State(threading.local):
+    """Per-thread state. `now` is the one look-up by thread that the hot path can afford; the rest are names for it."""
+
+    def __init__(self) -> None:
+        self.now = Now()
+
+    apply: Callable[..., Any] = _of_now("apply")
+    grad: bool = _of_now("grad")
+    anomaly: bool = _of_now("anomaly")
+    levels: tuple[Any, ...] = _of_now("levels")
+    capture: Any = _of_now("capture")
 
 
 state = _State()

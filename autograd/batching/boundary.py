@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...backends import Backend, BackendError
-from ..graph import Node
+from ..graph import recorded
 from ..ops.elementwise import multiply
 from ..ops.reduce import sum_
 from ..ops.shape import broadcast_to_, permute_, reshape_
@@ -130,7 +130,7 @@ def _recorded(prim: Primitive, x: Tensor, array: BatchArray, levels: Levels, par
     if x._node is not None and state.grad:
         plan = prim.plan(1)
         assert plan is not None
-        out._node = Node(plan, params, (x._node,), (), array.shape, out.backend)
+        out._node = recorded(plan, params, (x._node,), (), array.shape, out.backend)
     return out
 
 

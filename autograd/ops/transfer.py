@@ -22,7 +22,7 @@ to_backend.vjp(x=lambda g, source, target: transfer(g, source))
 
 def transfer(x: Tensor, target: Backend) -> Tensor:
     """`x` on another backend; x itself if it is there already. Inside `vmap`, x goes into the target's scope."""
-    from ..graph import Node
+    from ..graph import recorded
     from ..state import state
     from ..tensor import Tensor
 
@@ -39,5 +39,5 @@ def transfer(x: Tensor, target: Backend) -> Tensor:
     if x._node is not None and state.grad:
         plan = Primitive.plan(to_backend, 1)
         assert plan is not None
-        out._node = Node(plan, params, (x._node,), (), tuple(value.shape), target)
+        out._node = recorded(plan, params, (x._node,), (), tuple(value.shape), target)
     return out
