@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import threading
 from typing import Any
 
@@ -218,6 +220,35 @@ def test_as_a_method() -> None:
         assert a.scaled(pb.ones(2)).tolist() == [2.0, 2.0]
         assert b.scaled(pb.ones(2)).tolist() == [3.0, 3.0]
     assert Scaler.scaled.__doc__ == "Doc."
+
+
+@pb.compile
+def doubled(x: pb.Tensor) -> pb.Tensor:
+    return x * 2.0
+
+
+class Quick(nn.Module):
+    def __init__(self) -> None:
+        self.linear = nn.Linear(3, 3)
+        self.run = pb.compile(self.compute)
+
+    def compute(self, x: pb.Tensor) -> pb.Tensor:
+        return self.linear(x)
+
+    def forward(self, x: pb.Tensor) -> pb.Tensor:
+        return self.run(x)
+
+
+def test_copies_have_programs_of_their_own() -> None:
+    model, x = Quick().requires_grad_(False), pb.ones((2, 3))
+    expected = [model(x).numpy() for _ in range(4)][-1]
+    other = copy.deepcopy(model)
+    other.linear.weight.assign(pb.zeros((3, 3)))
+    other.linear.bias.assign(pb.ones(3))
+    for _ in range(4):
+        assert (other(x).numpy() == 1.0).all()
+        np.testing.assert_array_equal(model(x).numpy(), expected)
+    assert pickle.loads(pickle.dumps(doubled)) is doubled
 
 
 def test_threads_replay_one_function_at_the_same_time() -> None:

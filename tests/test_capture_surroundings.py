@@ -161,10 +161,47 @@ def buffers(wrap: Wrap) -> tuple[Any, Any, Any]:
     return wrap(lambda x: x + model.b), lambda: setattr(model, "b", pb.ones(6)), lambda: model.b.assign(pb.zeros(6))
 
 
+class Slotted:
+    __slots__ = ("by",)
+
+    def __init__(self) -> None:
+        self.by = 1.0
+
+
+class Hidden:
+    offset = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.offset + scale
+
+
+def slots_and_properties(wrap: Wrap) -> tuple[Any, Any, Any]:
+    """An attribute of a class that an instance gets of its own, behind a property."""
+    slotted, hidden = Slotted(), Hidden()
+    run = wrap(lambda x: x * slotted.by + hidden.total)
+    return run, lambda: setattr(slotted, "by", 2.0), lambda: setattr(hidden, "offset", 2.0)
+
+
+def names_that_come_later(wrap: Wrap) -> tuple[Any, Any, Any]:
+    options, kinds = SimpleNamespace(), {1}
+    step = wrap(lambda x: x * getattr(options, "by", 1.0) + (1.0 if 2 in kinds else 0.0))
+    return step, lambda: setattr(options, "by", 2.0), lambda: kinds.add(2)
+
+
+def methods(wrap: Wrap) -> tuple[Any, Any, Any]:
+    class Layer(nn.Module):
+        def forward(self, x: pb.Tensor) -> pb.Tensor:
+            return x * 1.0
+
+    model = Layer()
+    return wrap(model), lambda: setattr(Layer, "forward", lambda self, x: x * 2.0), lambda: None
+
+
 CASES = [
     scaled_globally, enclosed, in_containers, attributes, default_arguments, own_layer,
     mode_of_a_layer_that_is_not_called, replaced_layers, replaced_parameters, layer_options, module_hooks,
-    other_forward, buffers,
+    other_forward, buffers, slots_and_properties, names_that_come_later, methods,
 ]  # fmt: skip
 
 

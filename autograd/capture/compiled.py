@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -93,6 +94,14 @@ class Compiled:
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
+
+    def __reduce__(self) -> Any:
+        """By name where it decorates; else the function, so that a copy of a model records programs of its own."""
+        found: Any = sys.modules.get(getattr(self.function, "__module__", None) or "")
+        path: str = getattr(self.function, "__qualname__", "")
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        return path if found is self else (Compiled, (self.function,))
 
     def __repr__(self) -> str:
         name = getattr(self.function, "__qualname__", repr(self.function))

@@ -14,11 +14,12 @@ from __future__ import annotations
 import dis
 import functools
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
-from operator import attrgetter, is_, itemgetter
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from itertools import chain, repeat
+from operator import attrgetter, is_
+from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 from ..tensor import Tensor
@@ -27,22 +28,28 @@ LARGEST = 1000  # items of a container that is looked into
 REACH = 20_000  # objects that are followed from one function
 
 _OURS = __name__.partition(".")[0]
-_LIBRARIES = frozenset({_OURS, "numpy", "numba", "scipy", "cupy", *sys.stdlib_module_names} - {"__main__"})
+_ARRAYS = frozenset({_OURS, "numpy", "numba", "scipy", "cupy"})  # whose objects hold nothing that a user sets
+_LIBRARIES = (_ARRAYS | sys.stdlib_module_names) - {"__main__"}
 _ATOMS = (bool, int, float, complex, str, bytes)
 _SPECIAL = frozenset({"__call__", "__enter__", "__exit__", "__getattr__", "__getitem__", "__iter__", "__len__"})
 _LAYER = frozenset({"forward", "training", "_hooks"})
 _contents, _parts = attrgetter("cell_contents"), attrgetter("__code__", "__defaults__", "__kwdefaults__")
 _ABSENT: Any = object()
+_absent = repeat(_ABSENT)
 
 
 @dataclass(slots=True)
 class _Place:
-    """Where values are found: a list, a dict under some keys or all of them, a cell; and what was there then."""
+    """Where values are found: a list, a dict under some keys or all of them, a cell; and what was there then.
+
+    `sized`: that no key is added matters too.
+    """
 
     label: str
     where: Any
     keys: tuple[Any, ...] | None
     then: list[Any]
+    sized: bool = False
 
     def now(self) -> list[Any]:
         """What is there now."""
@@ -98,23 +105,23 @@ class Surroundings:
         self._items = [x for p in whole for x in p.then]
         cells = [p for p in self._places if type(p.where) is CellType]
         self._cells, self._contents = [p.where for p in cells], [p.then[0] for p in cells]
-        self._named = [
-            (itemgetter(*p.keys, p.keys[0]), p.where, (*p.then, p.then[0])) for p in self._places if p.keys
-        ]  # the first twice: of one key alone, itemgetter makes no tuple
+        self._named = [(p.where.get, p.keys, p.then) for p in self._places if p.keys]
+        self._sized = [p.where for p in self._places if p.sized]
+        self._sizes = sum(map(len, self._sized))
         self._code = list(map(_parts, self._functions))
         del self._places
 
     def hold(self) -> bool:
         """Whether everything is what it was."""
         try:
-            if sum(map(len, self._wholes)) != len(self._items):
+            if sum(map(len, self._wholes)) != len(self._items) or sum(map(len, self._sized)) != self._sizes:
                 return False
             if not _same(chain.from_iterable(self._wholes), self._items):
                 return False
             if not _same(map(_contents, self._cells), self._contents):
                 return False
-            for get, where, then in self._named:
-                if not _same(get(where), then):
+            for get, keys, then in self._named:
+                if not _same(map(get, keys, _absent), then):
                     return False
             return list(map(_parts, self._functions)) == self._code
         except (LookupError, RuntimeError, TypeError, ValueError):  # gone, changed while we looked, or not comparable
@@ -148,37 +155,41 @@ class Surroundings:
             if not _of_library(value.__module__):
                 names, attributes = _mentioned(value.__code__)
                 self._names |= attributes
-                yield self._some(value.__globals__, names, "a global")
+                yield _some(value.__globals__, names, "a global")
                 for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
                     place = _Place(f"the variable {name!r}", cell, None, [])
                     place.then = place.now()
                     yield place
-        elif isinstance(value, list | dict):
-            if len(value) <= LARGEST:
-                yield _all(value, label)
+        elif isinstance(value, list | dict | set | deque):
+            yield _all(value, label) if len(value) <= LARGEST else _Place(label, value, (), [], sized=True)
         elif isinstance(value, ModuleType):
             if not _of_library(value.__name__):
-                yield self._some(vars(value), self._names, value.__name__)
+                yield self._present(vars(value), value.__name__)
         elif isinstance(value, type):
             if not _of_library(value.__module__):
-                yield self._some(vars(value), self._names, value.__name__)
-        elif isinstance(getattr(value, "__dict__", None), dict):
+                yield self._present(vars(value), value.__name__)
+        elif type(value).__module__ != "builtins":
             yield from self._attributes(value)
 
     def _attributes(self, value: Any) -> Iterator[_Place]:
         """The attributes of an object that matter."""
-        kind, own = type(value), vars(value)
+        kind, own = type(value), getattr(value, "__dict__", None)
         layer = getattr(kind, "_assumed", False)
-        if _of_library(kind.__module__) and layer:
-            yield _all(own, kind.__name__)
-        elif layer:
-            yield self._some(own, self._names | {key for key, x in own.items() if _is_part(x)}, kind.__name__)
-        elif not any(c.__module__.partition(".")[0] in _LIBRARIES - sys.stdlib_module_names for c in kind.__mro__):
-            yield self._some(own, self._names, kind.__name__)
+        if layer and isinstance(own, dict):
+            names = None if _of_library(kind.__module__) else {key for key, x in own.items() if _is_part(x)}
+            yield _all(own, kind.__name__) if names is None else self._present(own, kind.__name__, names)
+        elif not any(_of_library(c.__module__, _ARRAYS) for c in kind.__mro__):
+            if isinstance(own, dict):
+                yield self._present(own, kind.__name__)
+            slots = {name for c in kind.__mro__ for name, x in vars(c).items() if isinstance(x, MemberDescriptorType)}
+            if slots & self._names:
+                yield _some(_Slots(value), slots & self._names, kind.__name__)
 
-    def _some(self, where: Mapping[str, Any], names: Iterable[str], label: str) -> _Place:
-        keys = tuple(sorted(name for name in names if name in where))
-        return _Place(label, where, keys, [where[key] for key in keys])
+    def _present(self, where: Mapping[str, Any], label: str, more: Iterable[str] = ()) -> _Place:
+        """Attributes under the names that the code mentions. Others may come: then their number tells."""
+        place = _some(where, {name for name in self._names.union(more) if name in where}, label)
+        place.sized = isinstance(where, dict)
+        return place
 
     def _behind(self, value: Any) -> Iterator[Any]:
         """What an object always refers to, so that nothing needs to be compared."""
@@ -194,12 +205,28 @@ class Surroundings:
             yield value.fget
         elif isinstance(value, staticmethod | classmethod):
             yield value.__func__
+        elif isinstance(value, type):
+            yield from value.__mro__
         wrapped = getattr(value, "__dict__", {}).get("__wrapped__")
         if wrapped is not None:
             yield wrapped
-        for kind in type(value).__mro__:
-            if not _of_library(kind.__module__):  # the methods that the code mentions
-                yield from (x for name, x in vars(kind).items() if name in self._names)
+        yield from type(value).__mro__  # for the methods that the code mentions
+
+
+class _Slots:
+    """The attributes in an object's slots, as a dict would give them."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def get(self, name: str, default: Any) -> Any:
+        """As of a dict."""
+        return getattr(self.value, name, default)
+
+
+def _some(where: Any, names: Iterable[str], label: str) -> _Place:
+    keys = tuple(sorted(names))
+    return _Place(label, where, keys, [where.get(key, _ABSENT) for key in keys])
 
 
 def _is_part(value: Any) -> bool:
@@ -225,8 +252,8 @@ def _alike(x: Any, y: Any) -> bool:
     return x is y or (type(x) is type(y) and isinstance(x, _ATOMS) and repr(x) == repr(y))
 
 
-def _of_library(module: str | None) -> bool:
-    return (module or "").partition(".")[0] in _LIBRARIES
+def _of_library(module: Any, libraries: frozenset[str] = _LIBRARIES) -> bool:
+    return isinstance(module, str) and module.partition(".")[0] in libraries
 
 
 @functools.lru_cache(maxsize=1000)
