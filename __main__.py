@@ -109,7 +109,7 @@ def _warmup(arguments: argparse.Namespace) -> int:
 
     get_backend("numba")  # or the error that says how to install it
     from .backends.numba import warmup
-    from .backends.numba.compile import cache_directory
+    from .backends.numba.caching import cache_directory
 
     work = warmup.jobs(arguments.dtype)
     if arguments.list:

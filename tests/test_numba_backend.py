@@ -360,10 +360,10 @@ def test_a_damaged_or_full_cache_is_no_obstacle(tmp_path):
         path.write_bytes(path.read_bytes()[:20])
     assert in_a_process(code, NUMBA_CACHE_DIR=str(tmp_path)) == "True"
     full = (
-        "from pullback.backends.numba import compile\n"
+        "from pullback.backends.numba import caching\n"
         + """
 def fail(*args): raise OSError("no space left on device")
-compile.IndexDataCacheFile.save = fail
+caching.IndexDataCacheFile.save = fail
 """
         + code
     )
@@ -371,7 +371,7 @@ compile.IndexDataCacheFile.save = fail
 
 
 def test_cache_is_keyed_by_all_sources(tmp_path):
-    code = SMALL_STEP + "from pullback.backends.numba.compile import STAMP\nrelu(x, x)\nprint(STAMP[:16])"
+    code = SMALL_STEP + "from pullback.backends.numba.caching import STAMP\nrelu(x, x)\nprint(STAMP[:16])"
     stamp = in_a_process(code, NUMBA_CACHE_DIR=str(tmp_path))
     assert all(stamp in path.name for path in tmp_path.rglob("*.nb?"))
 

@@ -36,7 +36,7 @@ def test_the_list_has_every_kernel(capsys):
         for block in text.split("@kernel\ndef ")[1:]:
             name = f"{info.name}.{block.split('(')[0]}"
             assert name in listed or {f"{name} float32", f"{name} float64"} <= set(listed)
-    assert "compile.run" in listed
+    assert "running.run" in listed
 
 
 WARMUP = """
@@ -80,9 +80,9 @@ def test_a_read_only_installation_uses_the_users_cache(tmp_path):
 
 
 def test_without_any_cache_directory_warming_up_says_so(monkeypatch, capsys):
-    from pullback.backends.numba import compile as compiling
+    from pullback.backends.numba import caching
 
-    monkeypatch.setattr(compiling, "cache_directory", lambda: None)
+    monkeypatch.setattr(caching, "cache_directory", lambda: None)
     assert main(["warmup"]) == 1
     assert "NUMBA_CACHE_DIR" in capsys.readouterr().err
 

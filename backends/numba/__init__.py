@@ -7,9 +7,12 @@ the kernel is compiled, or loaded from the cache on disk, at its first call for 
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
+from .. import threads
 from ..base import Kernel
 from ..numpy import NumpyBackend
 from . import guards, guards_sequence, sizes
@@ -99,8 +102,15 @@ class _Deferred:
     def __call__(self, *arrays: Any, **static: Any) -> Any:
         fn = self.fn
         if fn is None:
+            _tell_numba()
             fn = self.fn = getattr(importlib.import_module(f".{self.module}", __package__), self.op)
         return fn(*arrays, **static)
+
+
+def _tell_numba() -> None:
+    """Let Numba have more threads than cores, if so many are asked for: it decides once, when it is first imported."""
+    if "numba" not in sys.modules and threads.get_num_threads() > threads.available_cores():
+        os.environ.setdefault("NUMBA_NUM_THREADS", str(threads.get_num_threads()))
 
 
 class NumbaBackend(NumpyBackend):
@@ -153,6 +163,6 @@ class NumbaBackend(NumpyBackend):
 
     def describe(self) -> str:
         """Versions, threading layer, number of threads, BLAS."""
-        from .compile import describe
+        from .running import describe
 
         return f"{describe()}, {super().describe()}"

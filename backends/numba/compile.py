@@ -1,44 +1,28 @@
-"""Compiling kernels: one decorator for helpers, one for kernels, and the one loop that runs kernels on all threads.
+"""Compiling kernels: one decorator for helpers, one for kernels.
 
 A kernel is a function of arrays, numbers and, last, the index of a *task*. `kernel` compiles it to a C function that
 finds its arguments in a block of 8-byte words; called as `kernel(tasks, *arguments)` it runs all tasks, on all threads
-if there are several. Numba's own parallel functions cost seconds each to compile; here there is just one of them.
+if there are several (`running.py`).
 
 Results are the same bits from run to run and for any number of threads: work is cut into tasks by shape alone, and
 partial results are combined in a fixed order. So no `fastmath` but `contract`, which fuses a·b + c.
 
-Kernels are cached on disk, beside their file, in `NUMBA_CACHE_DIR`, or in the user's cache directory, and run uncached
-where none can be written. A cached kernel is found only under the exact text of *all* sources of this package, so one
-that calls a helper in another file cannot go stale.
+Kernels are cached on disk (`caching.py`).
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import operator
-import os
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from .. import threads
-
-if "numba" not in sys.modules and threads.get_num_threads() > threads.available_cores():
-    os.environ.setdefault("NUMBA_NUM_THREADS", str(threads.get_num_threads()))
-
 import numba
+import numpy as np
 from llvmlite import ir
-from numba import prange, types
-from numba.core import config as _config
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba import types
 from numba.core.ccallback import CFunc
 from numba.core.datamodel.models import ArrayModel
 from numba.extending import intrinsic as _intrinsic
@@ -46,8 +30,8 @@ from numba.extending import lower_builtin, register_model
 from numba.extending import overload as _overload
 from numba.np import arrayobj
 
-from . import workers
-from .workers import call_task
+from .caching import cached
+from .running import Launch, local, run
 
 #: What a kernel's parameters are called in its annotations. Arrays are row-major and seen as one-dimensional.
 Array = Any
@@ -62,34 +46,6 @@ _FIXED: dict[str, np.dtype[Any]] = {
     "Doubles": np.dtype(np.float64), "Flag": np.dtype(np.int64),
 }  # fmt: skip
 _SCALARS: dict[str, tuple[Any, Any]] = {"int": (types.int64, ctypes.c_int64), "float": (types.float64, ctypes.c_double)}
-
-config: Any = _config
-STAMP = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
-
-
-class _Cache(FunctionCache):  # type: ignore[misc]  # Numba's types are unknown
-    """Numba's cache of compiled functions, keyed by all of this package's sources, and never an obstacle."""
-
-    def __init__(self, fn: Callable[..., Any], dtype: str) -> None:
-        super().__init__(fn)
-        self._dtype = dtype
-        name = f"{self._impl.filename_base}-{dtype}-{STAMP[:16]}"
-        self._cache_file = IndexDataCacheFile(cache_path=self._cache_path, filename_base=name, source_stamp=STAMP)
-
-    def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return sig, codegen.magic_tuple(), self._dtype
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # a file cut short by a full disk or a kill unpickles to anything: compile instead
-            return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        try:
-            super().save_overload(sig, data)
-        except Exception:  # the disk is full, the directory has become read-only, or the index is damaged
-            self.disable()
 
 
 def intrinsic(fn: Callable[..., Any]) -> Any:
@@ -106,20 +62,6 @@ def in_kernels(chooser: Callable[..., Any]) -> Callable[..., Any]:
 
     _overload(name, jit_options={"fastmath": {"contract"}, "error_model": "numpy"})(chooser)
     return name
-
-
-def _cached(compiled: Any, fn: Callable[..., Any], dtype: str) -> Any:
-    with suppress(RuntimeError):  # no cache directory can be written
-        compiled._cache = _Cache(fn, dtype)
-    return compiled
-
-
-def cache_directory() -> Path | None:
-    """Where compiled kernels are kept; None if no directory can be written."""
-    try:
-        return Path(_Cache(_all_tasks, "").cache_path)
-    except RuntimeError:
-        return None
 
 
 def jit(fn: Callable[..., Any], inline: str = "never") -> Any:
@@ -146,8 +88,8 @@ if _data_of(_probe := np.zeros(1)) != _probe.ctypes.data:  # another layout of o
 
 def address_of(x: Any) -> int:
     """Where the array's data begins, for a table of addresses that a kernel reads."""
-    if _local.notes is not None:
-        _local.notes.addressed.append(x)
+    if local.notes is not None:
+        local.notes.addressed.append(x)
     return _data_of(x)
 
 
@@ -191,25 +133,6 @@ def _set(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return arrayobj.setitem_array(context, builder, *_counted(context, builder, sig, args))
 
 
-@dataclass(slots=True)
-class Launch:
-    """One run of a kernel: enough to run it again, on the same memory."""
-
-    address: int
-    block: Any
-    tasks: int
-    args: tuple[Any, ...]
-    kinds: list[Any]
-
-
-class Notes:
-    """What a thread launched, and the arrays whose addresses it took."""
-
-    def __init__(self) -> None:
-        self.launches: list[Launch] = []
-        self.addressed: list[Array] = []
-
-
 KERNELS: dict[str, Kernel] = {}  #: every kernel of the modules imported so far, by "module.name"
 
 
@@ -249,8 +172,8 @@ class Kernel:
             words += (_data_of(value), value.size)
         address = self._addresses.get(dtype) or self.compile(dtype)
         block = self._block(*words)
-        if _local.notes is not None:
-            _local.notes.launches.append(Launch(address, block, tasks, args, self.kinds))
+        if local.notes is not None:
+            local.notes.launches.append(Launch(address, block, tasks, args, self.kinds))
         run(address, ctypes.addressof(block), tasks)
 
     def compile(self, dtype: Any) -> int:
@@ -272,7 +195,7 @@ class Kernel:
                     {},
                     options,
                 )
-                _cached(made, self.fn, str(dtype)).compile()
+                cached(made, self.fn, str(dtype)).compile()
                 self._compiled.append(made)
                 self._addresses[dtype] = made.address
         return self._addresses[dtype]
@@ -343,128 +266,3 @@ def array_at(typingctx: Any, like: Any, address: Any, size: Any) -> Any:
         return array._getvalue()
 
     return like(like, types.int64, types.int64), codegen
-
-
-# ------------------------------------------------------------ running tasks
-
-
-def _all_tasks(address: int, block: int, tasks: int) -> None:
-    for task in prange(tasks):
-        call_task(address, block, np.int64(task))
-
-
-class _Loops:
-    """What runs tasks: the pool of `workers.py`, or, where there is no futex to sleep on, Numba's parallel loop."""
-
-    pool: workers.Pool | None = None
-    plain: Any = None  # `_all_tasks` on this thread
-    parallel: Any = None  # `_all_tasks` on Numba's threads
-    one_at_a_time: AbstractContextManager[Any] = nullcontext()
-    compiled: tuple[Any, ...] = ()
-
-
-_loops = _Loops()
-_setup = threading.Lock()
-
-
-class _Local(threading.local):
-    version = -1
-    helpers = 0
-    notes: Notes | None = None  # where this thread's launches are written down
-
-
-_local = _Local()
-
-
-def run(address: int, block: int, tasks: int) -> None:
-    """Call the C function at that address for every task; the tasks are shared among the threads."""
-    if _local.version != threads.version():
-        _prepare()
-    pool = _loops.pool
-    if pool is not None:
-        pool.run(address, block, tasks, _local.helpers)
-    elif tasks == 1:
-        _loops.plain(address, block, 1)
-    else:
-        with _loops.one_at_a_time:
-            _loops.parallel(address, block, tasks)
-
-
-@contextmanager
-def noting_launches() -> Iterator[Notes]:
-    """Within the block, all launches of this thread are written down."""
-    before, notes = _local.notes, Notes()
-    _local.notes = notes
-    try:
-        yield notes
-    finally:
-        _local.notes = before
-
-
-def replay(table: Array, start: int, stop: int) -> int:
-    """Run the launches in these rows of a table (address, block, tasks, address of a flag or 0) in order.
-
-    Returns −1, or the row whose flag was set: what comes after it did not run.
-    """
-    if _local.version != threads.version():
-        _prepare()
-    pool = _loops.pool
-    if pool is not None:
-        return pool.replay(table, start, stop, _local.helpers)
-    for row in range(start, stop):
-        address, block, tasks, flag = (int(word) for word in table[4 * row : 4 * row + 4])
-        run(address, block, tasks)
-        if flag and ctypes.c_int64.from_address(flag).value:
-            return row
-    return -1
-
-
-def _prepare() -> None:
-    """Read the number of threads; the first call compiles the loops and starts the threads."""
-    with _setup:
-        if not _loops.compiled:
-            threads.kernels_started()
-            if workers.AVAILABLE:
-                loop = _driver(workers.all_tasks, types.void(*[types.int64] * 7), "pool")
-                work = _driver(workers.work, types.void(*[types.int64] * 5), "pool")
-                _loops.pool, _loops.compiled = workers.Pool(loop, work, _replay_driver), (loop, work)
-            else:
-                signature = types.void(*[types.int64] * 3)
-                _loops.plain = _driver(_all_tasks, signature, "serial")
-                _loops.parallel = _driver(_all_tasks, signature, "parallel")
-                _loops.compiled = _loops.plain, _loops.parallel
-        if _loops.pool is None:
-            numba.set_num_threads(min(threads.get_num_threads(), config.NUMBA_NUM_THREADS))
-            if numba.threading_layer() == "workqueue":  # aborts the process if two Python threads use it at once
-                _loops.one_at_a_time = threading.Lock()
-        else:
-            _local.helpers = threads.get_num_threads() - 1
-            _loops.pool.grow(_local.helpers)
-        _local.version = threads.version()
-
-
-def _driver(fn: Any, signature: Any, kind: str) -> Any:
-    made = numba.njit(nogil=True, error_model="numpy", parallel=kind == "parallel")(fn)
-    _cached(made, fn, kind).compile(signature)
-    return made
-
-
-def _replay_driver() -> Any:
-    words = types.Array(types.int64, 1, "C")
-    return _driver(workers.replay, types.int64(words, *[types.int64] * 6), "pool")
-
-
-def prepare_loops() -> bool:
-    """Compile the loops that run tasks, or load them; returns whether they came from the cache."""
-    _prepare()
-    made = list(_loops.compiled)
-    if _loops.pool is not None:
-        made.append(_loops.pool.replay_loop())
-    return all(loop.stats.cache_hits for loop in made)
-
-
-def describe() -> str:
-    """Numba's version, the number of threads and their kind."""
-    _prepare()
-    kind = numba.threading_layer() if _loops.pool is None else "own"
-    return f"Numba {numba.__version__}, {threads.get_num_threads()} threads ({kind})"

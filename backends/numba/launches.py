@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from .compile import Launch, Notes, noting_launches, replay
 from .copies import bytes_of, extent, owner_of
+from .running import Launch, Notes, noting_launches, replay
 
 Array = Any
 _ALIGN = 64

@@ -18,10 +18,11 @@ import numpy as np
 
 from .. import threads
 from . import compile as compiling
+from . import running
 
 __all__ = ["Job", "Warmth", "compile_job", "jobs", "warm_up"]
 
-_LOOPS = "compile.run"
+_LOOPS = "running.run"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def compile_job(job: Job) -> tuple[float, bool]:
     """Compile one; seconds, and whether the cache had it."""
     start = time.perf_counter()
     if job.name == _LOOPS:
-        found = compiling.prepare_loops()
+        found = running.prepare_loops()
     else:
         importlib.import_module(f"{__package__}.{job.name.split('.')[0]}")
         kernel = compiling.KERNELS[f"{__package__}.{job.name}"]
