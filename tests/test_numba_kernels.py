@@ -16,12 +16,14 @@ from pullback.autograd.ops import activation, unary
 from pullback.autograd.ops.attention import attention, attention_grad
 from pullback.autograd.ops.index import take_, take_transpose
 from pullback.autograd.ops.norm import batch_norm, batch_norm_grad, standardize, standardize_grad
+from pullback.autograd.ops.norm_group import group_norm_, group_norm_grad
 from pullback.autograd.ops.norm_relu import (
     batch_norm_add_relu,
     batch_norm_add_relu_grad,
     batch_norm_relu,
     batch_norm_relu_grad,
 )
+from pullback.autograd.ops.norm_rms import rms_norm_, rms_norm_grad
 from pullback.autograd.ops.slicing import place_regions
 from pullback.backends import get_backend, threads
 from pullback.backends.numba import sizes
@@ -268,6 +270,38 @@ def test_standardize(shape, axes, dtype, rng):
         agree(standardize_grad, g, a, axes=axes, eps=0.1)
 
 
+GROUPS = [
+    ((1, 4), 2), ((70, 6), 3), ((2, 6, 5), 3), ((3, 17, 3, 5), 17), ((2, 64, 33, 31), 8), ((5, 32, 7, 7), 32),
+    ((1, 300, 1, 3), 1), ((3, 8, 2, 3, 4), 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "groups"), GROUPS, ids=str)
+def test_group_norm(shape, groups, dtype, rng):
+    def last(a):
+        return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
+
+    x, gy = ((rng.standard_normal(shape) * 2 + 3).astype(dtype) for _ in range(2))
+    weight, bias = (rng.standard_normal(shape[1]).astype(dtype) for _ in range(2))
+    for a in (x, last(x), np.asfortranarray(x)):
+        y = agree(group_norm_, a, weight, bias, groups=groups, eps=0.01)[0]
+        if np.moveaxis(a, 1, -1).flags.c_contiguous:
+            assert np.moveaxis(y, 1, -1).flags.c_contiguous  # the result lies as the images do
+        for g in (gy, last(gy)):
+            agree(group_norm_grad, g, a, weight, groups=groups, eps=0.01)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "axes"), [((1, 1), 1), ((3, 63), 1), ((4, 7, 130), 2), ((1000, 9), 1), ((90,), 1)])
+def test_rms_norm(shape, axes, dtype, rng):
+    x, g = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+    weight = rng.standard_normal(shape[len(shape) - axes :]).astype(dtype)
+    for a in (x, np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2]):
+        agree(rms_norm_, a, weight, axes=axes, eps=0.1)
+        agree(rms_norm_grad, g, a, weight, axes=axes, eps=0.1)
+
+
 # ------------------------------------------------------------ attention
 
 HEADS = [
@@ -316,6 +350,7 @@ def test_results_are_the_same_bits_for_any_number_of_threads(rng):
                 mean, var, *run(batch_norm_grad, x, ones, ones, x, ones, mean, var), y, lse,
                 *run(attention_grad, y, lse, heads, heads, heads, y, lse, causal=True, scale=0.3),
                 *run(activation.gelu, x), *run(standardize, x, axes=2),
+                *run(group_norm_grad, x, x, ones, groups=8), *run(rms_norm_grad, x, x, x[0, 0], axes=2),
             ])  # fmt: skip
     finally:
         threads.set_num_threads(before)

@@ -9,6 +9,7 @@ from ..ops.classify import count_valid
 from ..ops.creation import full_like_
 from ..ops.elementwise import astype, not_equal, where
 from ..ops.norm import layer_norm, layer_norm_grad, standardize, standardize_grad
+from ..ops.norm_rms import rms_norm, rms_norm_, rms_norm_grad
 from ..ops.random import dropout
 from ..ops.reduce import sum_
 from .backend import Batch, give, one_by_one, stretched
@@ -104,16 +105,40 @@ def _layer_norm_grad(batch: Batch, gy: Array, x: Array, weight: Array, *, axes: 
     return standardize_grad(gy * weight, x, axes=axes, eps=eps), dweight, sum_(gy, axis=lead, keepdims=False)
 
 
+@rms_norm_.batch
+def _rms_norm(batch: Batch, x: Array, weight: Array, *, axes: int, eps: float) -> Array:
+    if not batch.mapped[1]:
+        return rms_norm_(x, weight, axes=axes, eps=eps)
+    wanted = tuple(x.shape[x.ndim - axes :])
+    if tuple(weight.shape[1:]) != wanted:
+        raise ValueError(f"the weight must have shape {wanted}, not {tuple(weight.shape[1:])}")
+    return rms_norm(x, axes=axes, eps=eps) * stretched(weight, x.ndim - batch.mapped[0])
+
+
+@rms_norm_grad.batch
+def _rms_norm_grad(batch: Batch, gy: Array, x: Array, weight: Array, *, axes: int, eps: float) -> Any:
+    gy, x = batch.full(gy, 0), batch.full(x, 1)
+    lead = tuple(range(1, x.ndim - axes))
+    v = gy * (stretched(weight, x.ndim - 1) if batch.mapped[2] else weight)
+    ones = full_like_(x, value=1.0, shape=tuple(x.shape[x.ndim - axes :]))
+    dx, _ = rms_norm_grad(v, x, ones, axes=axes, eps=eps)
+    return dx, sum_(gy * rms_norm(x, axes=axes, eps=eps), axis=lead, keepdims=False)
+
+
 def _by_channel(batch: Batch, *args: Array, **params: Any) -> Any:
-    """Batch normalisation: every channel of every example is a channel of its own. (B, n, c, …) -> (n, B·c, …)."""
+    """Batch and group normalisation: every channel of every example is one of its own. (B, n, c, …) -> (n, B·c, …)."""
+    if "groups" in params:
+        params["groups"] *= batch.size
     full = [batch.full(a, i) for i, a in enumerate(args)]
     out = batch.prim(*(folded(a, 1 if a.ndim > 2 else 0) for a in full), **params)
+    if type(out) is not tuple:
+        return unfolded(out, batch.size, 1)
     return tuple(unfolded(y, batch.size, 1 if y.ndim > 1 else 0) for y in out)
 
 
 give(
     _by_channel, "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_relu_grad", "batch_norm_add_relu",
-    "batch_norm_add_relu_grad",
+    "batch_norm_add_relu_grad", "group_norm", "group_norm_grad",
 )  # fmt: skip
 
 # ---------------------------------------------------------------- random numbers

@@ -27,7 +27,9 @@ from .loss import *
 from .loss_margin import *
 from .loss_more import *
 from .norm import *
+from .norm_group import *
 from .norm_relu import *
+from .norm_rms import *
 from .pool import *
 from .pool_nd import *
 from .random import *

@@ -7,8 +7,10 @@ With x̂ = (x − μ)·r, r = 1/√(σ² + ε) and the biased variance σ², cot
 which is a named op, `standardize_grad`, as are the whole backward passes of layer and batch normalisation: a backend
 can compute each in one pass. Their own rules are closed forms in public ops, so that every order follows.
 
+Group normalisation is in `norm_group.py`, by the root mean square in `norm_rms.py`.
+
 Layer normalisation: Ba, Kiros & Hinton 2016. Batch: Ioffe & Szegedy 2015. Group: Wu & He 2018. Instance: Ulyanov et al.
-2016. Root mean square: Zhang & Sennrich 2019.
+2016.
 """
 
 from __future__ import annotations
@@ -22,15 +24,14 @@ from .shape import reshape
 from .unary import sqrt
 
 __all__ = [
-    "batch_norm", "batch_norm_grad", "group_norm", "instance_norm", "layer_norm", "layer_norm_grad", "rms_norm",
-    "standardize", "standardize_grad",
+    "batch_norm", "batch_norm_grad", "layer_norm", "layer_norm_grad", "standardize", "standardize_grad",
 ]  # fmt: skip
 
 Array = Any
 Shape = tuple[int, ...]
 
 
-def _trailing(shape: Shape, axes: int) -> tuple[tuple[int, ...], int]:
+def trailing(shape: Shape, axes: int) -> tuple[tuple[int, ...], int]:
     """The last `axes` axes, and how many elements they span."""
     n = len(shape)
     if not 0 < axes <= n:
@@ -38,19 +39,20 @@ def _trailing(shape: Shape, axes: int) -> tuple[tuple[int, ...], int]:
     return tuple(range(n - axes, n)), math.prod(shape[n - axes :])
 
 
-def _moments(x: Array, over: tuple[int, ...], eps: float, xp: Any) -> tuple[Array, Array]:
+def moments(x: Array, over: tuple[int, ...], eps: float, xp: Any) -> tuple[Array, Array]:
     """Centred values x − μ and r = 1/√(σ² + ε), the variance from the centred values (two passes: no cancellation)."""
     centred = x - xp.mean(x, axis=over, keepdims=True)
     return centred, 1.0 / xp.sqrt(xp.mean(centred * centred, axis=over, keepdims=True) + eps)
 
 
-def _pull(v: Array, xhat: Array, r: Array, over: tuple[int, ...], xp: Any) -> Array:
+def pull_back(v: Array, xhat: Array, r: Array, over: tuple[int, ...], xp: Any) -> Array:
     """N(v), as in the module's docstring."""
     slope = xp.mean(v * xhat, axis=over, keepdims=True)
     return r * (v - xp.mean(v, axis=over, keepdims=True) - xhat * slope)
 
 
-def _mean(x: Array, over: tuple[int, ...], count: int) -> Array:
+def mean_over(x: Array, over: tuple[int, ...], count: int) -> Array:
+    """The mean over those axes, kept with length 1: `count` elements each."""
     return sum_(x, axis=over, keepdims=True) * (1.0 / max(count, 1))
 
 
@@ -60,45 +62,46 @@ def _mean(x: Array, over: tuple[int, ...], count: int) -> Array:
 @primitive(floating=True)
 def standardize(x: Array, /, *, axes: int, eps: float = 1e-5, xp: Any) -> Array:
     """x̂ = (x − μ)/√(σ² + ε) with mean and biased variance over the last `axes` axes. x: (…) -> (…)."""
-    over, _ = _trailing(x.shape, axes)
-    centred, r = _moments(x, over, eps, xp)
+    over, _ = trailing(x.shape, axes)
+    centred, r = moments(x, over, eps, xp)
     return centred * r
 
 
 @primitive(floating=True)
 def standardize_grad(gy: Array, x: Array, /, *, axes: int, eps: float = 1e-5, xp: Any) -> Array:
     """The Jacobian of `standardize` at x, which is symmetric, times gy: r·(gy − mean(gy) − x̂·mean(gy·x̂))."""
-    over, _ = _trailing(x.shape, axes)
-    centred, r = _moments(x, over, eps, xp)
-    return _pull(gy, centred * r, r, over, xp)
+    over, _ = trailing(x.shape, axes)
+    centred, r = moments(x, over, eps, xp)
+    return pull_back(gy, centred * r, r, over, xp)
 
 
 standardize.vjp(x=lambda g, x, axes, eps: standardize_grad(g, x, axes=axes, eps=eps))
 
 
-def _standardize_grad_dx(g: Array, gy: Array, x: Array, axes: int, eps: float) -> Array:
+def standardize_grad_dx(g: Array, gy: Array, x: Array, axes: int, eps: float) -> Array:
     """∂/∂x of Σ g·N(gy), through x̂ and through r:
 
     With H = mean(gy·x̂) and A = mean(g·x̂): −N(r·(g·H + gy·A)) − r²·x̂·(mean(g·gy) − mean(g)·mean(gy) − A·H).
     """
-    over, count = _trailing(x.shape, axes)
-    centred = x - _mean(x, over, count)
-    r = 1.0 / sqrt(_mean(centred * centred, over, count) + eps)
+    over, count = trailing(x.shape, axes)
+    centred = x - mean_over(x, over, count)
+    r = 1.0 / sqrt(mean_over(centred * centred, over, count) + eps)
     xhat = centred * r
-    H, A = _mean(gy * xhat, over, count), _mean(g * xhat, over, count)
-    inner = _mean(g * gy, over, count) - _mean(g, over, count) * _mean(gy, over, count) - A * H
+    H, A = mean_over(gy * xhat, over, count), mean_over(g * xhat, over, count)
+    inner = mean_over(g * gy, over, count) - mean_over(g, over, count) * mean_over(gy, over, count) - A * H
     return -standardize_grad(r * (g * H + gy * A), x, axes=axes, eps=eps) - r * r * xhat * inner
 
 
 standardize_grad.vjp(
     gy=lambda g, x, axes, eps: standardize_grad(g, x, axes=axes, eps=eps),
-    x=_standardize_grad_dx,
+    x=standardize_grad_dx,
 )
 
 # --------------------------------------------------------- layer normalisation
 
 
-def _check_affine(shape: Shape, weight: Array, bias: Array | None = None) -> None:
+def check_affine(shape: Shape, weight: Array, bias: Array | None = None) -> None:
+    """Raise unless weight and bias have that shape."""
     for name, p in (("weight", weight), ("bias", bias)):
         if p is not None and tuple(p.shape) != tuple(shape):
             raise ValueError(f"the {name} must have shape {tuple(shape)}, not {tuple(p.shape)}")
@@ -110,9 +113,9 @@ def layer_norm(x: Array, weight: Array, bias: Array, /, *, axes: int, eps: float
 
     x: (…, *s), weight, bias: s, the shape of those axes -> (…, *s). `torch.nn.functional.layer_norm`.
     """
-    over, _ = _trailing(x.shape, axes)
-    _check_affine(x.shape[x.ndim - axes :], weight, bias)
-    centred, r = _moments(x, over, eps, xp)
+    over, _ = trailing(x.shape, axes)
+    check_affine(x.shape[x.ndim - axes :], weight, bias)
+    centred, r = moments(x, over, eps, xp)
     return centred * r * weight + bias
 
 
@@ -121,11 +124,11 @@ def layer_norm_grad(
     gy: Array, x: Array, weight: Array, /, *, axes: int, eps: float = 1e-5, xp: Any
 ) -> tuple[Array, Array, Array]:
     """The cotangents of x, weight and bias from that of y: N(gy·weight), Σ gy·x̂ and Σ gy over the leading axes."""
-    over, _ = _trailing(x.shape, axes)
-    centred, r = _moments(x, over, eps, xp)
+    over, _ = trailing(x.shape, axes)
+    centred, r = moments(x, over, eps, xp)
     xhat = centred * r
     lead = tuple(range(x.ndim - axes))
-    return _pull(gy * weight, xhat, r, over, xp), xp.sum(gy * xhat, axis=lead), xp.sum(gy, axis=lead)
+    return pull_back(gy * weight, xhat, r, over, xp), xp.sum(gy * xhat, axis=lead), xp.sum(gy, axis=lead)
 
 
 def _layer_norm_rule(g: Array, x: Array, weight: Array, axes: int, eps: float) -> tuple[Array, Array, Array]:
@@ -145,7 +148,7 @@ def _layer_norm_grad_rule(
     dgy = weight * pulled + b * standardize(x, axes=axes, eps=eps) + c if need[0] else None
     dx = None
     if need[1]:
-        dx = _standardize_grad_dx(a, gy * weight, x, axes, eps) + standardize_grad(gy * b, x, axes=axes, eps=eps)
+        dx = standardize_grad_dx(a, gy * weight, x, axes, eps) + standardize_grad(gy * b, x, axes=axes, eps=eps)
     return dgy, dx, gy * pulled if need[2] else None
 
 
@@ -170,7 +173,7 @@ def batch_norm(x: Array, weight: Array, bias: Array, /, *, eps: float = 1e-5, xp
     all axes but 1, and are outputs so that the caller can keep running averages; they are differentiable too.
     """
     over, shape, _ = _per_channel(x.shape)
-    _check_affine((x.shape[1],), weight, bias)
+    check_affine((x.shape[1],), weight, bias)
     mean = xp.mean(x, axis=over, keepdims=True)
     centred = x - mean
     var = xp.mean(centred * centred, axis=over, keepdims=True)
@@ -227,12 +230,12 @@ def _batch_norm_grad_rule(
     centred = x - reshape(mean, shape=shape)
     r = 1.0 / sqrt(reshape(var, shape=shape) + eps)
     xhat, h = centred * r, gy * w
-    H, A = _mean(h * xhat, over, count), _mean(a * xhat, over, count)
-    a_mean = _mean(a, over, count)
+    H, A = mean_over(h * xhat, over, count), mean_over(a * xhat, over, count)
+    a_mean = mean_over(a, over, count)
     pulled = r * (a - a_mean - xhat * A)
     q = b * gy - r * (a * H + h * A)
     dcentred = q * r + a * gv * (2.0 / max(count, 1))
-    dr = sum_(a * (h - _mean(h, over, count) - xhat * H) + q * centred, axis=over, keepdims=True)
+    dr = sum_(a * (h - mean_over(h, over, count) - xhat * H) + q * centred, axis=over, keepdims=True)
     return (
         w * pulled + b * xhat + c,
         reshape(a_mean, shape=flat),
@@ -245,39 +248,3 @@ def _batch_norm_grad_rule(
 
 
 batch_norm_grad.vjp(_batch_norm_grad_rule)
-
-# ------------------------------------------------------------- made of the above
-
-
-def group_norm(x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    """Normalise each sample over groups of channels: y = x̂·weight[c] + bias[c].
-
-    x: (n, c, …); each of `groups` blocks of c/groups channels, with all its positions, has its own mean and biased
-    variance. weight, bias: (c,). `torch.nn.functional.group_norm`.
-    """
-    shape = tuple(x.shape)
-    if len(shape) < 2 or groups < 1 or shape[1] % groups:
-        raise ValueError(f"group_norm needs an input (n, c, …) with c a multiple of groups={groups}, not {shape}")
-    y = reshape(x, shape=(shape[0], groups, math.prod(shape[1:]) // groups))
-    y = reshape(standardize(y, axes=1, eps=eps), shape=shape)
-    channels = (shape[1], *[1] * (len(shape) - 2))
-    for p in (weight, bias):
-        if p is not None:
-            _check_affine((shape[1],), p)
-    y = y if weight is None else y * reshape(weight, shape=channels)
-    return y if bias is None else y + reshape(bias, shape=channels)
-
-
-def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    """Normalise each channel of each sample over its positions: `group_norm` with one group a channel."""
-    return group_norm(x, x.shape[1] if len(x.shape) > 1 else 1, weight, bias, eps)
-
-
-def rms_norm(x: Any, weight: Any = None, *, axes: int = 1, eps: float = 1e-6) -> Any:
-    """Scale by the root mean square: y = x/√(mean(x²) + ε)·weight over the last `axes` axes."""
-    over, count = _trailing(tuple(x.shape), axes)
-    y = x / sqrt(_mean(x * x, over, count) + eps)
-    if weight is None:
-        return y
-    _check_affine(tuple(x.shape)[len(x.shape) - axes :], weight)
-    return y * weight

@@ -258,6 +258,18 @@ def standardize(*arrays: Array, axes: int, eps: float) -> bool:
     return one_shape(*arrays) and 0 < axes <= arrays[0].ndim
 
 
+def group_norm(x: Array, weight: Array, *bias: Array, groups: int, eps: float) -> bool:
+    """Groups of channels on axis 1, with one weight and bias a channel."""
+    if not floats(x, weight, *bias) or x.ndim < 2 or groups < 1 or x.shape[1] % groups:
+        return False
+    return all(a.shape == x.shape[1:2] for a in (weight, *bias))
+
+
+def group_norm_grad(gy: Array, x: Array, weight: Array, *, groups: int, eps: float) -> bool:
+    """As `group_norm`, with a cotangent of the shape of x."""
+    return one_shape(gy, x) and group_norm(x, weight, groups=groups, eps=eps)
+
+
 def cross_entropy_index(logits: Array, target: Array, **static: Any) -> bool:
     """One row of scores an integer target."""
     return floats(logits) and logits.ndim == 2 and target.dtype.kind in "iu" and target.shape == logits.shape[:1]

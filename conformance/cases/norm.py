@@ -127,4 +127,64 @@ def _batch_rows() -> list[OpCase]:
     return rows
 
 
-CASES: list[OpCase] = [*_layer_rows(), *_batch_rows()]
+def _group_rows() -> list[OpCase]:
+    rows = []
+    shapes = {
+        "images": ((2, 6, 2, 3), 3, 1e-5), "instance": ((2, 3, 4), 3, 1e-5), "one-group": ((1, 4, 3, 2), 1, 1e-5),
+        "features": ((3, 4), 2, 1e-5), "wide-eps": ((2, 4, 1, 2, 2), 2, 0.7), "tail": ((1, 17, 3, 5), 1, 1e-5),
+        "no-samples": ((0, 4, 2), 2, 1e-5),
+    }  # fmt: skip
+    for label, (shape, groups, eps) in shapes.items():
+        grouped, c = (shape[0], groups, int(np.prod(shape[1:])) // groups), shape[1]
+        column, over = (c, *[1] * (len(shape) - 2)), (0, *range(2, len(shape)))
+
+        def xhat(x: Array, grouped: Any = grouped, eps: float = eps) -> Array:
+            return _standardize(x.reshape(grouped), (2,), eps)[0].reshape(x.shape)
+
+        def forward(x: Array, w: Array, b: Array, xhat: Any = xhat, column: Any = column) -> Array:
+            return xhat(x) * w.reshape(column) + b.reshape(column)
+
+        def backward(
+            g: Array, x: Array, w: Array, xhat: Any = xhat, column: Any = column, over: Any = over,
+            grouped: Any = grouped, eps: float = eps,
+        ) -> tuple[Array, ...]:  # fmt: skip
+            dx = _pull((g * w.reshape(column)).reshape(grouped), x.reshape(grouped), (2,), eps)
+            return dx.reshape(x.shape), (g * xhat(x)).sum(over), g.sum(over)
+
+        params, image, vector = {"groups": groups, "eps": eps}, real(*shape), real(c)
+        rows += [
+            OpCase(ops.norm_group.group_norm_, [image, vector, vector], forward, params=params, label=label),
+            OpCase(ops.group_norm_grad, [image, image, vector], backward, params=params, label=label),
+        ]
+    return rows
+
+
+def _rms_rows() -> list[OpCase]:
+    rows = []
+    shapes = {
+        "last": ((3, 5), 1, 1e-6), "two-axes": ((2, 3, 4), 2, 1e-6), "wide-eps": ((2, 2, 5), 1, 0.7),
+        "alone": ((4,), 1, 1e-6), "tail": ((2, 35), 1, 1e-6), "no-rows": ((0, 4), 1, 1e-6),
+    }  # fmt: skip
+    for label, (shape, axes, eps) in shapes.items():
+        over, lead = tuple(range(-axes, 0)), tuple(range(len(shape) - axes))
+
+        def scale(x: Array, over: Any = over, eps: float = eps) -> Array:
+            return 1 / np.sqrt((x * x).mean(over, keepdims=True) + eps)
+
+        def backward(
+            g: Array, x: Array, w: Array, scale: Any = scale, over: Any = over, lead: Any = lead
+        ) -> tuple[Array, ...]:
+            r, v = scale(x), g * w
+            return r * v - x * r**3 * (v * x).mean(over, keepdims=True), (g * x * r).sum(lead)
+
+        params, x, w = {"axes": axes, "eps": eps}, real(*shape), real(*shape[len(shape) - axes :])
+        rows += [
+            OpCase(
+                ops.norm_rms.rms_norm_, [x, w], lambda x, w, scale=scale: x * scale(x) * w, params=params, label=label
+            ),
+            OpCase(ops.rms_norm_grad, [x, x, w], backward, params=params, label=label),
+        ]  # fmt: skip
+    return rows
+
+
+CASES: list[OpCase] = [*_layer_rows(), *_batch_rows(), *_group_rows(), *_rms_rows()]
