@@ -42,13 +42,13 @@ def detect_anomaly() -> Iterator[None]:
     ...
     pullback.autograd.errors.AnomalyError: log made an infinity from finite inputs ((2,) float32), at <doctest ...
     """
-    before = state.anomaly
-    state.anomaly = True
+    before = state.now.anomaly
+    state.now.anomaly = True
     try:
-        with interpreter(_Checked(state.apply)), np.errstate(all="ignore"):
+        with interpreter(_Checked(state.now.apply)), np.errstate(all="ignore"):
             yield
     finally:
-        state.anomaly = before
+        state.now.anomaly = before
 
 
 class _Checked:

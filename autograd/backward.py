@@ -50,7 +50,7 @@ def sweep(
     wrap = run.tensors and not create_graph
     for node, g in roots:
         run.add(node, Tensor._wrap(g, node.backend) if wrap else g)
-    with enable_grad() if create_graph else no_grad(), interpreter(state.apply):
+    with enable_grad() if create_graph else no_grad(), interpreter(state.now.apply):
         found = run.walk()
     return {node: g._value for node, g in found.items()} if wrap else found
 
@@ -64,7 +64,7 @@ class _Run:
     ) -> None:  # fmt: skip
         self.create_graph = create_graph
         #: Cotangents are Tensors and all that is done with them goes through the interpreter: also for a capture.
-        self.tensors = create_graph or state.capture is not None
+        self.tensors = create_graph or state.now.capture is not None
         self.over = over
         self.retain = retain_graph or create_graph
         self.targets = targets
@@ -74,7 +74,7 @@ class _Run:
         self.parts: dict[Node, dict[Any, list[tuple[Any, dict[str, Any], Any]]]] = {}
         self.heap: list[tuple[int, Node]] = []
         self.backend: Backend | None = None
-        self.outer = state.apply
+        self.outer = state.now.apply
 
     def walk(self) -> dict[Node, Any]:
         """Visit nodes until none is left; what leaves and targets received.
@@ -83,7 +83,7 @@ class _Run:
         """
         cotangents, heap, targets, parts = self.cotangents, self.heap, self.targets, self.parts
         found: dict[Node, Any] = {}
-        short = self.needed is None and not (self.tensors or self.over or state.anomaly)
+        short = self.needed is None and not (self.tensors or self.over or state.now.anomaly)
         drop = not self.retain
         latest = assignments.latest if short else inf
         backend: Backend | None = None
@@ -156,7 +156,7 @@ class _Run:
         if type(node) is Output:
             self.add_output(node, g)
             return
-        if plan.prim.joined is not None and not (self.over or state.anomaly):
+        if plan.prim.joined is not None and not (self.over or state.now.anomaly):
             self.add_part(node, plan, g)
             return
         backend = self.enter(node)
@@ -176,13 +176,13 @@ class _Run:
             saved = _wrapped(saved, backend)
         if unwrap:
             g = _as_tensors(g, backend)
-            state.apply = self.outer
-        if state.anomaly:
+            state.now.apply = self.outer
+        if state.now.anomaly:
             results = checked_pulls(node, g, lambda: self.pull(node, plan, g, saved))
         else:
             results = self.pull(node, plan, g, saved)
         if unwrap:
-            state.apply = bare(backend)
+            state.now.apply = bare(backend)
             results = [(parent, c._value) for parent, c in results]
         for parent, c in results:
             self.add(parent, _sum_to(node, c, parent.shape) if c.shape != parent.shape else c)
@@ -195,7 +195,7 @@ class _Run:
         if backend is not self.backend:
             self.backend = backend
             if not self.tensors:
-                state.apply = bare(backend)
+                state.now.apply = bare(backend)
         return backend
 
     def add_part(self, node: Node, plan: Plan, g: Any) -> None:
@@ -269,7 +269,7 @@ class _Run:
 
     def hooked(self, node: Node, g: Any) -> Any:
         """The cotangent after the node's hooks, which see Tensors and the caller's interpreter."""
-        inner, state.apply = state.apply, self.outer
+        inner, state.now.apply = state.now.apply, self.outer
         try:
             t = g if self.tensors else Tensor._wrap(g, node.backend)
             for hook in tuple(node.hooks or ()):
@@ -282,7 +282,7 @@ class _Run:
                     t = changed
             return t if self.tensors else t._value
         finally:
-            state.apply = inner
+            state.now.apply = inner
 
 
 def _residuals(node: Node, outer: Any) -> tuple[Any, ...]:

@@ -55,7 +55,7 @@ def checkpoint(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     >>> len(runs)
     2
     """
-    if not state.grad:
+    if not state.now.grad:
         return fn(*args, **kwargs)
     region = _Region(fn, args, kwargs)
     watcher = _Watcher()
@@ -69,7 +69,7 @@ class _Watcher:
     """An interpreter that lists every node that is made. Of several nested ones, all list it."""
 
     def __init__(self) -> None:
-        outer = state.apply
+        outer = state.now.apply
         self.outer: _Watcher | None = outer if isinstance(outer, _Watcher) else None
         self.base: Apply = self.outer.base if self.outer is not None else outer
         self.nodes: list[Node] = []

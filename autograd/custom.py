@@ -64,7 +64,7 @@ class custom_vjp:  # noqa: N801 (JAX's name; used as a decorator)
         """Call the function, recording its rule where a gradient is wanted."""
         if self.fwd is None or self.bwd is None:
             raise TypeError(f"{self.name} has no rule yet; give one with {self.name}.defvjp(fwd, bwd)")
-        plain = not state.grad or getattr(self._forward, "running", False)
+        plain = not state.now.grad or getattr(self._forward, "running", False)
         if plain or not any(isinstance(a, Tensor) and a.requires_grad for a in args):
             return self.fn(*args)
         self._forward.running = True

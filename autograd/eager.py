@@ -93,7 +93,7 @@ def _compute(
         result = kernel(*values, **params)
     except Exception as error:
         raise explain(prim, args, params, error) from error
-    plan = prim.plan(mask) if mask and state.grad else None
+    plan = prim.plan(mask) if mask and state.now.grad else None
     if prim.outputs == 1:
         return _wrap_one(prim, plan, params, parents, values, result, backend, located)
     return _wrap_many(prim, plan, params, parents, values, result, backend, located)
@@ -295,4 +295,4 @@ def describe(a: Any) -> str:
     return repr(a) if isinstance(a, bool | int | float | type(None)) else type(a).__name__
 
 
-Now.default = state.apply = eager
+Now.default = state.now.apply = eager

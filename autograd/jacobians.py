@@ -34,7 +34,7 @@ def jacrev(fn: Function, argnums: Argnums = 0, *, chunk_size: int | None = None)
 
     @functools.wraps(fn)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        recording = state.grad
+        recording = state.now.grad
         out, inputs = traced(fn, argnums, args, kwargs, "jacrev")
         _one_tensor("jacrev", out, inputs.args)
 
@@ -63,7 +63,7 @@ def jacfwd(fn: Function, argnums: Argnums = 0, *, chunk_size: int | None = None)
 
     @functools.wraps(fn)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        recording = state.grad
+        recording = state.now.grad
         out, inputs = traced(fn, argnums, args, kwargs, "jacfwd")
         _one_tensor("jacfwd", out, inputs.args)
         push = pushforward([out], inputs)

@@ -35,7 +35,7 @@ class ShapeMethods:
             shape = self._value.shape  # type: ignore[attr-defined]
             if shape:
                 entry = resolve_int(index, shape[0], 0, shape) if kind is int else resolve_slice(index, shape[0])
-                return state.apply(getitem_, (self,), {"index": (entry,)})
+                return state.now.apply(getitem_, (self,), {"index": (entry,)})
         return ops.getitem(self, index)
 
     @property

@@ -62,12 +62,12 @@ state = _State()
 @contextmanager
 def interpreter(apply: Callable[..., Any]) -> Iterator[None]:
     """Within the block, every op of this thread goes through `apply`."""
-    before = state.apply
-    state.apply = apply
+    before = state.now.apply
+    state.now.apply = apply
     try:
         yield
     finally:
-        state.apply = before
+        state.now.apply = before
 
 
 class _GradMode:
@@ -98,11 +98,11 @@ class _GradBlock:
         self.value = value
 
     def __enter__(self) -> None:
-        self.before = state.grad
-        state.grad = self.value
+        self.before = state.now.grad
+        state.now.grad = self.value
 
     def __exit__(self, *exc: object) -> None:
-        state.grad = self.before
+        state.now.grad = self.before
 
     def __call__(self, fn: Callable[..., Any]) -> Any:
         return _GradMode(self.value, "grad_mode")(fn)
@@ -116,4 +116,4 @@ enable_grad = _GradMode(True, "enable_grad")
 
 def is_grad_enabled() -> bool:
     """Whether ops are being recorded in this thread."""
-    return state.grad
+    return state.now.grad

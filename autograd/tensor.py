@@ -51,8 +51,8 @@ class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
 
         wanted = None if dtype is None else as_dtype(dtype)
         if isinstance(data, Tensor):
-            if state.capture is not None and type(data) is not Tensor:
-                state.capture.holds(data)
+            if state.now.capture is not None and type(data) is not Tensor:
+                state.now.capture.holds(data)
             chosen = data.backend if backend is None else get_backend(backend)
             value = data._value if chosen is data.backend else as_array(data.numpy(), chosen)
         else:
@@ -144,8 +144,8 @@ class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
     @property
     def grad(self) -> Tensor | None:
         """The gradient accumulated by `backward()`, or None."""
-        if state.capture is not None:
-            state.capture.gradient_read(self)
+        if state.now.capture is not None:
+            state.now.capture.gradient_read(self)
         try:
             return self._grad
         except AttributeError:
@@ -155,8 +155,8 @@ class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
     def grad(self, value: Tensor | None) -> None:
         if value is not None and value.shape != self.shape:
             raise ValueError(f".grad must have the tensor's shape {self.shape}, not {value.shape}")
-        if state.capture is not None:
-            state.capture.gradient_written(self)
+        if state.now.capture is not None:
+            state.now.capture.gradient_written(self)
         self._grad = value
 
     # ------------------------------------------------------------ the graph
@@ -289,17 +289,17 @@ class Tensor(TensorMethods, ShapeMethods, FunctionMethods, ObjectMethods):
 
 def _read(x: Tensor, how: str) -> None:
     """Values leave the graph for Python: a step that is being captured cannot repeat what is done with them."""
-    if state.capture is not None:
-        state.capture.values_read(x, how)
+    if state.now.capture is not None:
+        state.now.capture.values_read(x, how)
 
 
 def copied(x: Tensor) -> Tensor:
     """The same values in memory of their own, cut off from the graph."""
-    if state.capture is not None:
+    if state.now.capture is not None:
         from .ops.creation import duplicate
 
         if type(x) is not Tensor:
-            state.capture.holds(x)
+            state.now.capture.holds(x)
 
         out: Tensor = duplicate(Tensor._wrap(x._value, x.backend))
         return out
@@ -349,8 +349,8 @@ class Parameter(Tensor):
 
     def _adopt(self, array: Any) -> None:
         """Take over an array that nobody else holds (an optimiser step's result)."""
-        if state.capture is not None:
-            state.capture.assigned(self)
+        if state.now.capture is not None:
+            state.now.capture.assigned(self)
         self._value = array
         if isinstance(self._node, Leaf):
             self._node.mark_assigned()

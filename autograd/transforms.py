@@ -88,7 +88,7 @@ def gradients(
     for i, x in enumerate(ins):
         if x._node is None:
             raise GraphError(f"input {i} (shape {x.shape}) does not require a gradient")
-        shared = [v for out in outs for v in out.backend.levels if v not in x.backend.levels and v in state.levels]
+        shared = [v for out in outs for v in out.backend.levels if v not in x.backend.levels and v in state.now.levels]
         if shared:
             raise GraphError(
                 f"input {i} (shape {x.shape}) comes from outside of the vmap that its outputs are inside of, so it has "
@@ -185,7 +185,7 @@ def value_and_grad(fn: Function, argnums: Argnums = 0, *, has_aux: bool = False)
 
     @functools.wraps(fn)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        recording = state.grad
+        recording = state.now.grad
         out, inputs = traced(fn, argnums, args, kwargs, "value_and_grad")
         aux = None
         if has_aux:
@@ -263,7 +263,7 @@ def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
     def pullback(*cotangents: Any) -> tuple[Any, ...]:
         if len(cotangents) == 1 and isinstance(cotangents[0], tuple):
             cotangents = cotangents[0]
-        return inputs.packed(gradients(outs, inputs, cotangents, create_graph=state.grad, retain_graph=True))
+        return inputs.packed(gradients(outs, inputs, cotangents, create_graph=state.now.grad, retain_graph=True))
 
     return out, pullback
 
@@ -291,7 +291,7 @@ def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[
     for i, (t, x) in enumerate(zip(directions, inputs, strict=True)):
         if t.shape != x.shape:
             raise ValueError(f"jvp: tangent {i} has shape {t.shape}, its primal {x.shape}")
-    recording = state.grad
+    recording = state.now.grad
     push = pushforward(outs, inputs)
     pushed = push(directions, create_graph=recording)
     if not recording:
@@ -328,7 +328,7 @@ def hvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """
     if len(primals) != len(tangents):
         raise ValueError(f"hvp: {len(primals)} primals need as many tangents, got {len(tangents)}")
-    recording = state.grad
+    recording = state.now.grad
     out, inputs = traced(fn, tuple(range(len(primals))), tuple(primals), {}, "hvp")
     _check_scalar(out)
     with enable_grad():

@@ -79,12 +79,12 @@ def vmap(
         size = _size([path for path, _ in given], inputs, axis_size)
         level = Level(next(_numbers), size, randomness)
         inner = iter([x if axis is None else enter(x, level, axis) for x, axis in inputs])
-        before, state.levels = state.levels, (*state.levels, level)
+        before, state.now.levels = state.now.levels, (*state.now.levels, level)
         try:
             args, kwargs = tree.rebuilt(args, inner), tree.rebuilt(kwargs, inner)
             result = fn(*args, **kwargs)
         finally:
-            state.levels = before
+            state.now.levels = before
         axes = tree.spread(out_axes, result, "vmap: out_axes")
         outputs = zip(tree.leaves(result, "result"), axes, strict=True)
         return tree.rebuilt(result, iter([_output(path, leaf, axis, level) for (path, leaf), axis in outputs]))

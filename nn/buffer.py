@@ -35,8 +35,8 @@ class Buffer(Tensor):
             new = new.detach().astype(self.dtype)
         elif not isinstance(value, Tensor) or isinstance(value, Parameter):  # memory that others may write to
             new = copied(new)
-        if state.capture is not None:
-            state.capture.assigned(self)
+        if state.now.capture is not None:
+            state.now.capture.assigned(self)
         self._value = new._value
 
     def takes(self, value: Tensor) -> bool:

@@ -61,7 +61,7 @@ class Hooks:
                 if changed is not None:
                     args = changed if isinstance(changed, tuple) else (changed,)
         watch = None
-        if state.grad and (self.lists["backward"] or self.lists["backward_pre"]):
+        if state.now.grad and (self.lists["backward"] or self.lists["backward_pre"]):
             watch = _Backward(module, self)
             args = watch.inputs(args)
         out = module.forward(*args, **kwargs)

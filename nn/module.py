@@ -50,8 +50,8 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the hooks and `forward`. An error that arises inside carries a note with the layer's path."""
         hooks = self.__dict__.get("_hooks")
-        if state.capture is not None:
-            state.capture.module_called(self)
+        if state.now.capture is not None:
+            state.now.capture.module_called(self)
         try:
             return hooks.run(self, args, kwargs) if hooks else self.forward(*args, **kwargs)
         except Exception as error:
@@ -74,7 +74,7 @@ class Module:
                     f"{type(self).__name__}.{name} is a Parameter; change its values with .{name}.assign(value), or "
                     f"replace it by another Parameter"
                 )
-            if isinstance(before, Buffer) and state.capture is not None and before.takes(value):
+            if isinstance(before, Buffer) and state.now.capture is not None and before.takes(value):
                 before.assign(value)  # a compiled step goes on writing into the buffer that it knows
                 return
             if isinstance(before, Buffer):

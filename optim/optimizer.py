@@ -159,7 +159,9 @@ class Optimizer:
     def _alike(self, group: Group) -> dict[Kind, list[Parameter]]:
         """The parameters with gradients by kind: one call of the rule takes one kind."""
         kinds: dict[Kind, list[Parameter]] = {}
-        recorded = thread.capture is not None and thread.capture.recording  # then the memory was made its own before
+        recorded = (
+            thread.now.capture is not None and thread.now.capture.recording
+        )  # then the memory was made its own before
         for p in group["params"]:
             g = p.grad
             if g is None:
@@ -184,7 +186,7 @@ class Optimizer:
             self._follow(p, state, names, group)
         lists = [[state[name] for state in states] for name in names]
         n = len(params)
-        if thread.capture is None:
+        if thread.now.capture is None:
             rate, count = number(group["lr"], backend), number(step + 1, backend)
         else:
             rate, count = self._watched(group, backend, params, names)
@@ -204,7 +206,7 @@ class Optimizer:
         self, group: Group, backend: Backend, params: list[Parameter], names: tuple[str, ...]
     ) -> tuple[Tensor, Tensor]:
         """Learning rate and number of the step for a compiled step, which is told what it depends on here."""
-        capture: Any = thread.capture
+        capture: Any = thread.now.capture
         states = [self.state[p] for p in params]
         first = states[0]
 

@@ -94,7 +94,7 @@ def test_checkpointed_functions_are_watched() -> None:
 
 
 def test_a_clean_run_gives_the_same_and_ends_with_the_block() -> None:
-    apply = state.apply
+    apply = state.now.apply
     grads = []
     for watch in (False, True):
         x = Tensor([0.5, 1.0], requires_grad=True)
@@ -105,8 +105,8 @@ def test_a_clean_run_gives_the_same_and_ends_with_the_block() -> None:
             (x.exp() * x).sum().backward()
         grads.append(x.grad.tolist())
     assert grads[0] == grads[1]
-    assert state.apply is apply
-    assert not state.anomaly
+    assert state.now.apply is apply
+    assert not state.now.anomaly
     with np.errstate(all="ignore"):
         assert np.isnan(pb.sqrt(Tensor([-1.0])).item())
 

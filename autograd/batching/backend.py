@@ -132,11 +132,11 @@ class Batched(Backend):
         if alone:  # nothing but this level: the rule may have the base backend's arrays themselves
             inner = [a.value if type(a) is BatchArray else a for a in inner]
         batch = Batch(prim, top.size, mapped, self.base)
-        before, state.apply = state.apply, self.base_apply if alone else self.apply
+        before, state.now.apply = state.now.apply, self.base_apply if alone else self.apply
         try:
             out = batch.rule()(batch, *inner, **params)
         finally:
-            state.apply = before
+            state.now.apply = before
         if type(out) is tuple:
             return tuple(self._labelled(v, top, prim) for v in out)
         return self._labelled(out, top, prim)

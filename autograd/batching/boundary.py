@@ -127,7 +127,7 @@ def _recorded(prim: Primitive, x: Tensor, array: BatchArray, levels: Levels, par
     """A Tensor of the scope of `levels` around an array that one of these ops made of x."""
     base = base_of(x.backend)
     out = Tensor._wrap(array if levels else array.value, scope_of(base, levels))
-    if x._node is not None and state.grad:
+    if x._node is not None and state.now.grad:
         plan = prim.plan(1)
         assert plan is not None
         out._node = recorded(plan, params, (x._node,), (), array.shape, out.backend)
@@ -171,7 +171,7 @@ def lower(x: Tensor, levels: Levels) -> Tensor:
 
 def lift_to_running(x: Tensor) -> Tensor:
     """`x` as a tensor inside of every `vmap` call that is running."""
-    return lift(x, state.levels) if state.levels else x
+    return lift(x, state.now.levels) if state.now.levels else x
 
 
 def joined(what: str, first: Backend, second: Backend) -> Backend:

@@ -23,12 +23,12 @@ def keys(generator: Generator, backend: Backend) -> Any:
     ------
     RuntimeError : a running `vmap` has not said what it wants.
     """
-    if any(level.randomness == "error" for level in state.levels):
+    if any(level.randomness == "error" for level in state.now.levels):
         raise RuntimeError(
             "random numbers are drawn inside vmap, which does not say whether the examples get different ones: give "
             'vmap randomness="different" or randomness="same"'
         )
-    levels = tuple(level for level in state.levels if level.randomness == "different")
+    levels = tuple(level for level in state.now.levels if level.randomness == "different")
     if not levels:
         return generator.next_key()
     sizes = tuple(level.size for level in levels)

@@ -108,8 +108,8 @@ def asarray(data: Any, dtype: Any = None, *, backend: BackendLike = None) -> Ten
 
 def every_value(x: Tensor) -> np.ndarray[Any, Any]:
     """The values of a tensor on the host, under `vmap` those of all examples."""
-    if state.capture is not None:
-        state.capture.values_read(x, "looking at its values")
+    if state.now.capture is not None:
+        state.now.capture.values_read(x, "looking at its values")
     return x.backend.every_value(x._value)
 
 
@@ -125,8 +125,8 @@ def check(condition: Callable[..., Any], error: Callable[..., Exception], *tenso
             raise error(*values)
 
     run(*(x._value for x in tensors))
-    if state.capture is not None:
-        state.capture.checked(run, tensors)
+    if state.now.capture is not None:
+        state.now.capture.checked(run, tensors)
 
 
 def _new(value: Any, backend: Backend) -> Tensor:

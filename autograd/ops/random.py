@@ -195,9 +195,9 @@ default_generator = Generator(0)
 def next_key(generator: Generator | None, backend: Any) -> Any:
     """The key that a random function takes from its generator: inside `vmap`, as `randomness` says."""
     source = default_generator if generator is None else generator
-    if state.capture is not None:
-        return state.capture.fresh(source.next_key, backend)
-    if state.levels:
+    if state.now.capture is not None:
+        return state.now.capture.fresh(source.next_key, backend)
+    if state.now.levels:
         from ..batching.randomness import keys
 
         return keys(source, backend)

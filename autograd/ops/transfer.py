@@ -36,7 +36,7 @@ def transfer(x: Tensor, target: Backend) -> Tensor:
     params = {"source": x.backend, "target": target}
     value = target.asarray(x.backend.to_numpy(x._value))
     out = Tensor._wrap(value, target)
-    if x._node is not None and state.grad:
+    if x._node is not None and state.now.grad:
         plan = Primitive.plan(to_backend, 1)
         assert plan is not None
         out._node = recorded(plan, params, (x._node,), (), tuple(value.shape), target)
