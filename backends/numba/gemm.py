@@ -16,6 +16,7 @@ import numpy as np
 
 from .compile import array_at, jit
 from .tile import TALL_ROWS, VECTOR_BYTES, VECTORS, narrow_strided_tile, strided_tile
+from .tile_column import narrow_column, tile_column
 from .vectors import clear_bytes, copy_bytes, copy_heights, copy_widths, transpose_vectors
 
 Array = Any
@@ -100,6 +101,35 @@ def tile(
 
 
 @jit
+def column(
+    like: Array, a: int, a_row: int, a_tile: int, a_step: int, panel: int, initial: int, ldi: int, c: int, ldc: int,
+    rows: int, columns: int, depth: int, relu: int, corner: int,
+) -> None:  # fmt: skip
+    """C = I + A·B for all tiles of one panel B, of at least one step.
+
+    a_tile: the bytes from one of A's tiles to the next. corner: a whole tile's memory, see `tile`.
+    """
+    size, lanes = like.itemsize, VECTOR_BYTES // like.itemsize
+    tiles = rows // ROWS
+    if columns * size == WIDTH_BYTES:
+        tile_column(
+            like, a, a_row, a_tile, a_step, panel, WIDTH_BYTES, initial, ldi, c, ldc, columns, depth, tiles, relu
+        )
+    else:
+        for left in range(0, columns, lanes):
+            narrow_column(
+                like, a, a_row, a_tile, a_step, panel + left * size, WIDTH_BYTES, initial + left * size, ldi,
+                c + left * size, ldc, columns - left, depth, tiles, relu,
+            )  # fmt: skip
+    low = like.dtype.type(0) if relu else like.dtype.type(-np.inf)
+    for n in range(tiles, (rows + ROWS - 1) // ROWS):
+        tile(
+            like, a + n * a_tile, a_row, a_step, panel, initial + n * ROWS * ldi, ldi, c + n * ROWS * ldc, ldc,
+            min(ROWS, rows - n * ROWS), columns, depth, low, corner,
+        )  # fmt: skip
+
+
+@jit
 def block(
     like: Array, a: int, a_row: int, a_step: int, b: int, b_step: int, b_column: int, bias: int, c: int, ldc: int,
     rows: int, columns: int, depth: int, relu: int,
@@ -118,26 +148,24 @@ def block(
     panel = aligned(memory)
     zeros, corner = panel + DEPTH * WIDTH_BYTES, panel + (DEPTH + 1) * WIDTH_BYTES
     clear_bytes(zeros, WIDTH_BYTES)
-    none = like.dtype.type(-np.inf)
     for number in range(passes):
         k, stop = min(depth, number * span), min(depth, (number + 1) * span)
         source, tile_step, row_step, step = a + k * a_step, ROWS * a_row, a_row, a_step
         if across:
             source, tile_step, step = corner + ROWS * WIDTH_BYTES, (stop - k) * ROWS * size, ROWS * size
             pack_rows(like, a + k * a_step, a_step, source, rows, stop - k)
-        low = like.dtype.type(0) if relu and stop == depth else none
         for left in range(0, columns, width):
-            pack(like, b + k * b_step + left * b_column, b_step, b_column, stop - k, min(width, columns - left), panel)
-            for n in range(tiles):
-                cell = c + n * ROWS * ldc + left * size
-                if number:
-                    initial, ldi = cell, ldc
-                else:
-                    initial, ldi = (bias + left * size if bias else zeros), 0
-                tile(
-                    like, source + n * tile_step, row_step, step, panel, initial, ldi, cell, ldc,
-                    min(ROWS, rows - n * ROWS), min(width, columns - left), stop - k, low, corner,
-                )  # fmt: skip
+            some = min(width, columns - left)
+            pack(like, b + k * b_step + left * b_column, b_step, b_column, stop - k, some, panel)
+            cell = c + left * size
+            if number:
+                initial, ldi = cell, ldc
+            else:
+                initial, ldi = (bias + left * size if bias else zeros), 0
+            column(
+                like, source, row_step, tile_step, step, panel, initial, ldi, cell, ldc, rows, some, stop - k,
+                relu if stop == depth else 0, corner,
+            )  # fmt: skip
     memory[0] = 0  # an address alone does not keep an array's memory
 
 

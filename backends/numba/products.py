@@ -42,7 +42,7 @@ def cut(rows: int, columns: int, depth: int, itemsize: int, step: int = 0) -> tu
     panels = -(-columns * itemsize // WIDTH_BYTES)
     tasks = max(1, min(MOST, rows * columns * depth // PIECE))
     if step and step % ALIAS == 0 and panels > 1:
-        return max(1, min(tasks, rows // (LEAST_ROWS // 2))), 1
+        return max(1, min(tasks, rows // LEAST_ROWS)), 1
     groups = min(panels, tasks)
     bands = max(1, min(-(-tasks // groups), rows // LEAST_ROWS))
     return max(bands, -(-rows // MOST_ROWS) if tasks > 1 else 1), groups

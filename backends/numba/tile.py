@@ -56,7 +56,7 @@ def make_fma_tile(width_bytes: int, tile_rows: int = ROWS) -> Any:
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             _, a, rows, steps, *rest = args
-            tile = _Tile(context, builder, like.dtype, width_bytes, tile_rows, VECTORS)
+            tile = Tile(context, builder, like.dtype, width_bytes, tile_rows, VECTORS)
             row = [builder.add(a, tile.word_at(rows, r)) for r in range(tile_rows)]
             tile.build(row, lambda k: builder.load(builder.gep(tile.words(steps), [k])), rest)
             return context.get_dummy_value()
@@ -81,7 +81,7 @@ def make_strided_tile(width_bytes: int, tile_rows: int, vectors: int) -> Any:
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             _, a, by_row, last, by_step, *rest, low = args
-            tile = _Tile(context, builder, like.dtype, width_bytes, tile_rows, vectors)
+            tile = Tile(context, builder, like.dtype, width_bytes, tile_rows, vectors)
             row = []
             for n in (tile.number(r) for r in range(tile_rows)):
                 inside = builder.select(builder.icmp_signed("<", n, last), n, last)
@@ -94,10 +94,10 @@ def make_strided_tile(width_bytes: int, tile_rows: int, vectors: int) -> Any:
     return strided_tile
 
 
-_INT64 = ir.IntType(64)
+INT64 = ir.IntType(64)
 
 
-class _Tile:
+class Tile:
     """Writes the tile's code."""
 
     def __init__(
@@ -114,10 +114,10 @@ class _Tile:
         self.undefined = ir.Constant(self.vector, ir.Undefined)
 
     def number(self, n: int) -> Any:
-        return ir.Constant(_INT64, n)
+        return ir.Constant(INT64, n)
 
     def words(self, address: Any) -> Any:
-        return self.builder.inttoptr(address, _INT64.as_pointer())
+        return self.builder.inttoptr(address, INT64.as_pointer())
 
     def word_at(self, table: Any, n: int) -> Any:
         return self.builder.load(self.builder.gep(self.words(table), [self.number(n)]))
@@ -150,7 +150,7 @@ class _Tile:
         builder.cbranch(builder.icmp_signed(">", count, number(0)), loop, done)
 
         builder.position_at_end(loop)
-        k, at = builder.phi(_INT64), builder.phi(_INT64)
+        k, at = builder.phi(INT64), builder.phi(INT64)
         sums = [builder.phi(self.vector) for _ in first]
         step = offset(k)
         columns = [self.load(builder.add(at, number(v * self.width_bytes)), self.vector) for v in range(self.vectors)]
