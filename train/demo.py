@@ -41,7 +41,7 @@ def run(data: str = "digits", backend_name: str | None = None, epochs: int | Non
         epochs = epochs or EPOCHS[data]
         optimizer = optim.Adam(model.parameters(), lr=3e-3)
         schedule = optim.CosineAnnealingLR(optimizer, T_max=epochs)  # large steps at first, small ones to settle
-        trainer = Trainer(model, optimizer, nn.CrossEntropyLoss(), ["accuracy"], scheduler=schedule)
+        trainer = Trainer(model, optimizer, nn.CrossEntropyLoss(), ["accuracy"], scheduler=schedule, jit_compile=True)
         history = trainer.fit(x_train, y_train, epochs=epochs, batch_size=32, seed=seed)
         test = trainer.evaluate(x_test, y_test, batch_size=128)
         print(f"trained in {sum(history.seconds):.1f} s")

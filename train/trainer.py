@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.capture import compile
 from ..autograd.tensor import Tensor
 from ..data.loader import DataLoader
-from ..optim import ReduceLROnPlateau, clip_grad_norm_
+from ..optim import ReduceLROnPlateau
 from .arguments import callback_list, check_parts, check_settings
 from .callbacks import Callback
 from .checkpoint import load_checkpoint, save_checkpoint
@@ -24,6 +25,7 @@ from .metrics import Metric, RunningMean
 from .mode import evaluating, on_backend_of
 from .named_metrics import get_metric
 from .progress import Progress, show
+from .steps import predict_step, test_step, train_step
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -58,6 +60,8 @@ class Trainer:
     metrics : names (`"accuracy"`) or `Metric` objects.
     scheduler : a learning rate schedule, stepped after each epoch; ReduceLROnPlateau gets `val_loss`, or `loss`.
     clip_norm : scale gradients down to this norm over all parameters.
+    jit_compile : record what is computed for a batch once for each size of batch, and replay it, in `fit`, `evaluate`
+        and `predict` alike: the same results, sooner. Model and loss must not look at values; see `pullback.compile`.
 
     Attributes
     ----------
@@ -85,6 +89,7 @@ class Trainer:
         *,
         scheduler: Any = None,
         clip_norm: float | None = None,
+        jit_compile: bool = False,
     ) -> None:
         if isinstance(metrics, str | Metric):
             metrics = [metrics]
@@ -102,6 +107,8 @@ class Trainer:
         self._loader: DataLoader | None = None
         self._mean_loss = RunningMean()
         self._trained = False
+        steps: tuple[Callable[..., Any], ...] = (train_step, test_step, predict_step)
+        self._train_step, self._test_step, self._predict_step = map(compile, steps) if jit_compile else steps
 
     # ------------------------------------------------------------ training
 
@@ -199,7 +206,8 @@ class Trainer:
                 )
             self._trained = True
             logs = self._logs(over=True)
-            self._check_finite(loader)
+            if not math.isfinite(self._mean_loss.total):
+                raise self._not_finite(self._mean_loss.total)
             if run.validation is not None:
                 logs.update(self._validate(run.validation, run))
         finally:
@@ -220,25 +228,20 @@ class Trainer:
 
     def _batches(self, loader: DataLoader, progress: Progress, run: _Run) -> None:
         """The hot loop. The loss is looked at before the step, so a nan never reaches the weights."""
-        model, optimizer, loss_of = self.model, self.optimizer, self.loss
-        metrics, mean, clip = self.metrics, self._mean_loss, self.clip_norm
+        metrics, mean = self.metrics, self._mean_loss
         hooks = [c for c in self._callbacks if type(c).on_train_batch_end is not Callback.on_train_batch_end]
-        model.train()
+        self.model.train()
         for batch in loader:
             inputs, target = unpack(batch)
-            prediction = model(*inputs)
-            loss = loss_of(prediction, target)
+            loss, scores = self._train_step(
+                self.model, self.loss, self.optimizer, self.clip_norm, self._not_finite, bool(metrics), inputs, target
+            )
             n = len(target)
-            self._add(mean, loss, n, loader)
-            optimizer.zero_grad()
-            loss.backward()
-            if clip is not None:
-                clip_grad_norm_(model.parameters(), clip)
-            optimizer.step()
-            if metrics:
-                scores = prediction.detach()
-                for metric in metrics:
-                    metric.update(scores, target)
+            mean.add(loss, n, scale=n)
+            if not math.isfinite(mean.total):
+                raise self._not_finite(mean.total)
+            for metric in metrics:
+                metric.update(scores, target)
             progress.step()
             for callback in hooks:
                 callback.on_train_batch_end(loader.batch - 1, self._logs())
@@ -260,26 +263,15 @@ class Trainer:
         left_out = {metric.name for metric in self.metrics if not metric.scalar}
         return {f"val_{name}": value for name, value in found.items() if name not in left_out}
 
-    def _add(self, mean: RunningMean, loss: Any, n: int, loader: DataLoader) -> None:
-        """Take in a batch's loss; complain if those known so far are not finite."""
-        if not isinstance(loss, Tensor) or loss.shape != ():
-            got = f"a Tensor of shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
-            raise ValueError(
-                f"the loss function gave {got}, not a 0-d Tensor; reduce it, for example with reduction='mean'"
-            )
-        mean.add(loss.detach(), n, scale=n)
-        if not math.isfinite(mean.total):
-            self._check_finite(loader)
-
-    def _check_finite(self, loader: DataLoader) -> None:
-        total = self._mean_loss.total
-        if not math.isfinite(total):
-            kind = "nan" if math.isnan(total) else "infinite"
-            raise NonFiniteLossError(
-                f"the loss became {kind} in epoch {self.epoch + 1}, batch {loader.batch}. Run fit within "
-                "pb.detect_anomaly() to see the op and the line where the first nan or inf arose; often the learning "
-                "rate is too high, or a log or division meets 0."
-            )
+    def _not_finite(self, loss: float) -> NonFiniteLossError:
+        """What is raised when the loss, as far as it is known, is not finite."""
+        kind = "nan" if math.isnan(loss) else "infinite"
+        batch = 0 if self._loader is None else self._loader.batch
+        return NonFiniteLossError(
+            f"the loss became {kind} in epoch {self.epoch + 1}, batch {batch}. Run fit within pb.detect_anomaly() to "
+            "see the op and the line where the first nan or inf arose; often the learning rate is too high, or a log "
+            "or division meets 0."
+        )
 
     # ------------------------------------------------------------ measuring
 
@@ -311,9 +303,9 @@ class Trainer:
             with evaluating(self.model):
                 for batch in loader:
                     inputs, target = unpack(batch)
-                    prediction = self.model(*inputs)
+                    loss, prediction = self._test_step(self.model, self.loss, inputs, target)
                     n = len(target)
-                    mean.add(self.loss(prediction, target), n, scale=n)
+                    mean.add(loss, n, scale=n)
                     for metric in self.metrics:
                         metric.update(prediction, target)
                     if interrupt is not None and interrupt.requested:
@@ -340,7 +332,7 @@ class Trainer:
             loader = loader_of(arrays, None, batch_size=batch_size, shuffle=False, seed=0)
             inputs = (batch if isinstance(batch, tuple) else (batch,) for batch in loader)
         with on_backend_of(self.model), evaluating(self.model):
-            outputs = [self.model(*batch) for batch in inputs]
+            outputs = [self._predict_step(self.model, batch) for batch in inputs]
         if not outputs:
             raise ValueError("there is nothing to predict: the data gave no batch")
         if isinstance(outputs[0], tuple):
