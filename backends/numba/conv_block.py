@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from . import conv, pointwise, winograd, winograd_grad
+from . import conv, depthwise, pointwise, reductions, winograd, winograd_grad
 from .compile import Bytes, Floats, Ints, jit, kernel
 from .conv import find_pixels, geometry, multiply, out_size, pack_weight, reduce_weight, weight_sums
-from .conv_input import conv2d_input_grad, find_inputs, pack_flipped, pad_cotangent
+from .conv_input import conv2d_input_grad, find_inputs, pack_flipped
+from .conv_pad import pad_cotangent
 from .layout import channels_last
 from .memory import empty, empty_images
 from .sums import joined
@@ -304,7 +305,7 @@ def _separately(
     """The same by the kernels of each gradient."""
     shape: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     dweight = conv.conv2d_weight_grad(u, x, kernel_size=weight.shape[2:], **shape)
-    bias = u.sum(axis=(0, 2, 3))
+    bias = reductions.sum_(u, axis=(0, 2, 3))
     if not need_x:
         return dweight, bias
     return dweight, bias, conv2d_input_grad(u, weight, input_size=x.shape[2:], **shape)
@@ -333,7 +334,8 @@ def conv2d_relu_grad(
     size = gy.shape[2:]
     if winograd_grad.suits(x.shape, weight.shape, size, stride, dilation, need_x=need_x):
         return _by_tiles(gy, y, None, x, weight, need_x, padding)
-    if _small(size, len(x), len(weight), x.itemsize, stride):
+    alone = depthwise.suits(x.shape, weight.shape, groups, x.itemsize)
+    if not alone and _small(size, len(x), len(weight), x.itemsize, stride):
         none = np.empty((0, 1, 1, 1), np.int8)
         return _backward(gy, y, none, x, weight, need_x, padding, dilation, groups, size)
     return _separately(pointwise.relu_grad(gy, y), x, weight, need_x, stride, padding, dilation, groups)
@@ -355,7 +357,8 @@ def conv2d_relu_max_pool2d_grad(
     size = out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     if winograd_grad.suits(x.shape, weight.shape, size, stride, dilation, need_x=need_x, pooled=True):
         return _by_tiles(gy, None, place, x, weight, need_x, padding)
-    if _small(size, n, o, x.itemsize, stride):
+    alone = depthwise.suits(x.shape, weight.shape, groups, x.itemsize)
+    if not alone and _small(size, n, o, x.itemsize, stride):
         none = np.empty((0, 1, 1, 1), x.dtype)
         return _backward(gy, none, place, x, weight, need_x, padding, dilation, groups, size)
     u = empty_images(n, o, *size, x.dtype)

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from . import winograd_grad
+from . import depthwise, winograd_grad
 from .compile import Floats, Ints, jit, kernel
 from .conv import geometry, multiply
+from .conv_pad import pad_cotangent
 from .layout import channels_last, ready
 from .memory import empty_images
 from .tile import ROWS, fma_tile, tile_width
-from .vectors import clear_bytes, copy_bytes
 
 Array = Any
 Pair = tuple[int, int]
@@ -38,26 +38,6 @@ def _flip_panel(w: Floats, packed: Floats, o: int, c: int, places: int, nr: int,
             for j in range(nr):
                 at = ((group * o + i) * c + first + j) * places + places - 1 - s
                 packed[base + (s * o + i) * nr + j] = w[at] if first + j < c else w.dtype.type(0)
-
-
-@jit
-def pad_cotangent(
-    g: Floats, scratch: Floats, base: int, image: int, top: int, height: int, width: int, oh: int, ow: int, left: int,
-    o: int,
-) -> None:  # fmt: skip
-    """Rows top..top+height-1 of one image of g, `left` columns in, with zeros around; a negative `left` cuts."""
-    size = g.itemsize
-    row = width * o * size
-    begin, end = min(max(left, 0), width), max(min(left + ow, width), 0)
-    for y in range(height):
-        to = scratch.ctypes.data + base * size + y * row
-        if top + y < 0 or top + y >= oh or begin >= end:
-            clear_bytes(to, row)
-            continue
-        clear_bytes(to, begin * o * size)
-        clear_bytes(to + end * o * size, (width - end) * o * size)
-        source = ((image * oh + top + y) * ow + begin - left) * o * size
-        copy_bytes(to + begin * o * size, g.ctypes.data + source, (end - begin) * o * size)
 
 
 @jit
@@ -244,6 +224,8 @@ def conv2d_input_grad(
     c = per_group * groups
     if winograd_grad.suits((n, c, *input_size), weight.shape, (oh, ow), stride, dilation, need_weight=False):
         return winograd_grad.gradients(gy, None, None, None, weight, c, input_size, padding)[2]
+    if depthwise.suits((n, c), weight.shape, groups, gy.itemsize):
+        return depthwise.input_grad(gy, weight, input_size, stride, padding, dilation)
     if stride == (1, 1):
         return _flipped(gy, weight, input_size, padding, dilation, groups)
     geo, _ = geometry(

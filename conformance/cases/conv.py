@@ -18,6 +18,12 @@ SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "one-channel": ((2, 1, 9, 8), (3, 1, 3, 3), {}),
     "pointwise": ((2, 3, 3, 4), (5, 3, 1, 1), {}),
     "depthwise": ((2, 4, 5, 5), (4, 1, 3, 3), {"padding": (1, 1), "groups": 4}),
+    "depthwise-wide": ((2, 21, 5, 6), (21, 1, 3, 2), {"padding": (1, 2), "groups": 21}),
+    "depthwise-stride": (
+        (1, 16, 8, 7),
+        (16, 1, 3, 3),
+        {"stride": (2, 3), "padding": (0, 1), "dilation": (1, 2), "groups": 16},
+    ),
     "multiplier": ((1, 2, 5, 4), (6, 1, 2, 3), {"padding": (1, 1), "groups": 2}),
     "whole": ((2, 3, 3, 3), (4, 3, 3, 3), {}),
     "wide-stride": ((1, 2, 8, 7), (2, 2, 2, 1), {"stride": (3, 4), "padding": (1, 0)}),
