@@ -10,6 +10,8 @@ pytest.importorskip("numba")
 from pullback.autograd.ops.rnn import gru_, gru_grad, lstm_, lstm_grad, rnn_, rnn_grad
 from pullback.backends import get_backend, threads
 
+from .test_numba_kernels import floats_between, ulps
+
 numba_backend, numpy_backend = get_backend("numba"), get_backend("numpy")
 
 # op, its gradient, gates, states, width of what is kept beside y (in units of e), static parameters
@@ -114,3 +116,32 @@ def test_infinity_and_nan_of_the_plain_network():
     (got,) = run(numba_backend, rnn_, inputs, {"nonlinearity": "relu"})
     np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
     np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+def gates_of(x: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """σ(x) and tanh(x) as the LSTM's kernel finds them, in vectors of `width` elements."""
+    x = x[: x.size // width * width].reshape(1, -1, width)
+    zero, eye = np.zeros((x.shape[1], width), x.dtype), np.eye(width, dtype=x.dtype)
+    none, weight = np.zeros(4 * width, x.dtype), np.vstack([eye] * 4)
+    gates = run(numba_backend, lstm_, [x, zero, zero, weight, 0 * weight, none, none], {})[2][0]
+    return gates[:, :width].reshape(-1), gates[:, 2 * width : 3 * width].reshape(-1)
+
+
+@pytest.mark.parametrize("width", [1, 16])
+def test_gates_are_accurate_to_a_few_units_in_the_last_place(width):
+    for low, high in ((-80.0, -1e-9), (1e-9, 20.0)):
+        x = floats_between(low, high, 997)
+        exact = x[: x.size // width * width].astype(np.float64)
+        sigmoid, tanh = gates_of(x, width)
+        assert ulps(sigmoid, 1 / (1 + np.exp(-exact))).max() <= 2.2
+        assert ulps(tanh, np.tanh(exact)).max() <= 1.6
+
+
+@pytest.mark.parametrize("width", [1, 16])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gates_of_special_values(dtype, width):
+    x = np.repeat(np.array([np.nan, 0.0, -0.0, 200.0, -200.0, 1e-40, 1e30, -1e30], dtype), width)
+    sigmoid, tanh = gates_of(x, width)
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(sigmoid, (1 / (1 + np.exp(-x.astype(np.float64)))).astype(dtype), atol=1e-38)
+        np.testing.assert_allclose(tanh, np.tanh(x), rtol=1e-6)

@@ -6,129 +6,212 @@ from typing import Any
 
 import numpy as np
 
-from . import products
-from .compile import Floats, kernel
+from .compile import Floats, Ints, intrinsic, kernel
+from .gemm import WIDTH_BYTES, aligned
+from .lane_math import gate_of, sigmoid, tanh
 from .layout import ready
-from .sequence import (
-    SAMPLES,
-    Layout,
-    add,
-    at,
-    copy,
-    cotangent,
-    multiplied,
-    panels,
-    product,
-    sigmoids,
-    tanhs,
-    through_sigmoid,
-    through_tanh,
-)  # fmt: skip
-from .tile import tile_width
+from .repeats import Repeats
+from .sequence import SAMPLES, Layout, cotangent, fetch_step, panels, product
+from .sequence_weights import Inputs, empty_panels, fetch_panels, fetch_tiles, put_panels, put_tiles
+from .vectors import copy_bytes, elementwise, vector_code
 
 Array = Any
 
 
+@intrinsic
+def _step(typingctx: Any, like: Any, a: Any, b: Any, gates: Any, h: Any, y: Any, width: Any) -> Any:
+    """One sample's step, in addresses of rows: the products with x and with h₋ to the gates and to h."""
+
+    def generate(code: Any, a: Any, b: Any, gates: Any, h: Any, y: Any, width: Any) -> None:
+        part = gate_of(code, width)
+
+        def body(load: Any, store: Any) -> None:
+            r, z = (sigmoid(load(part(a, n)) + load(part(b, n))) for n in (0, 1))
+            m = load(part(b, 2))
+            new = tanh(load(part(a, 2)) + r * m)
+            state = (1 - z) * new + z * load(h)
+            for n, gate in enumerate((r, z, new, m)):
+                store(gate, part(gates, n))
+            store(state, h, y)
+
+        elementwise(code, width, body)
+
+    return vector_code(like, (a, b, gates, h, y, width), generate)
+
+
 @kernel
 def _forward(
-    x: Floats, b_ih: Floats, b_hh: Floats, wx: Floats, wh: Floats, h0: Floats, y: Floats, gates: Floats, t: int,
-    n: int, f: int, e: int, st: int, sn: int, width: int, block: int,
+    x: Floats, b_ih: Floats, b_hh: Floats, wx: Floats, wh: Floats, table: Floats, ids: Ints, count: Ints, h0: Floats,
+    y: Floats, gates: Floats, t: int, n: int, f: int, e: int, st: int, sn: int, block: int,
 ) -> None:  # fmt: skip
-    """Some samples through all steps."""
-    first, three = block * SAMPLES, 3 * e
-    ld, count = -(-three // width) * width, min(SAMPLES, n - first)
-    bias_x, bias_h = np.zeros(ld, x.dtype), np.zeros(ld, x.dtype)
-    copy(b_ih, 0, bias_x, 0, three)
-    copy(b_hh, 0, bias_h, 0, three)
-    a, b = np.empty(SAMPLES * ld, x.dtype), np.empty(SAMPLES * ld, x.dtype)
-    h = np.zeros(SAMPLES * e, x.dtype)
-    copy(h0, first * e, h, 0, count * e)
+    """Some samples through all steps. table: the products of the distinct inputs, if count[0] says there are some."""
+    size = x.itemsize
+    first, three, width = block * SAMPLES, 3 * e, WIDTH_BYTES // size
+    parts, some, state = (three + width - 1) // width, min(SAMPLES, n - first), e * size
+    row_bytes = parts * WIDTH_BYTES
+    memory = np.zeros((2 * SAMPLES + 2) * parts * width + SAMPLES * e + width, x.dtype)
+    a = aligned(memory)
+    b = a + SAMPLES * row_bytes
+    bias_x = b + SAMPLES * row_bytes
+    bias_h = bias_x + row_bytes
+    h = bias_h + row_bytes
+    copy_bytes(bias_x, b_ih.ctypes.data, three * size)
+    copy_bytes(bias_h, b_hh.ctypes.data, three * size)
+    copy_bytes(h, h0.ctypes.data + first * state, some * state)
     for step in range(t):
-        product(x, (step * st + first * sn) * f, sn * f, count - 1, wx, f, bias_x, 0, a, ld, width)
-        product(h, 0, e, count - 1, wh, e, bias_h, 0, b, ld, width)
-        for r in range(count):
-            row = step * st + (first + r) * sn
-            k, s, i = r * ld, r * e, row * 4 * e
-            z, new, m = i + e, i + 2 * e, i + 3 * e
-            add(a, k, b, k, 2 * e)
-            sigmoids(a, k, gates, i, 2 * e)
-            copy(b, k + 2 * e, gates, m, e)
-            for j in range(e):
-                a[at(k + 2 * e + j)] += gates[at(i + j)] * gates[at(m + j)]
-            tanhs(a, k + 2 * e, gates, new, e)
-            for j in range(e):
-                keep = gates[at(z + j)]
-                h[at(s + j)] = (1 - keep) * gates[at(new + j)] + keep * h[at(s + j)]
-            copy(h, s, y, row * e, e)
+        row = step * st + first * sn
+        if not count[0]:
+            product(
+                x, x.ctypes.data + row * f * size, sn * f * size, some - 1, wx.ctypes.data, f * WIDTH_BYTES, f, bias_x,
+                0, a, row_bytes, parts,
+            )  # fmt: skip
+        product(x, h, state, some - 1, wh.ctypes.data, e * WIDTH_BYTES, e, bias_h, 0, b, row_bytes, parts)
+        for r in range(some):
+            own = table.ctypes.data + ids[row] * row_bytes if count[0] else a + r * row_bytes
+            _step(
+                x, own, b + r * row_bytes, gates.ctypes.data + row * 4 * state, h + r * state,
+                y.ctypes.data + row * state, e,
+            )  # fmt: skip
+            row += sn
+    memory[0] = 0  # an address alone does not keep an array's memory
 
 
 def gru(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array) -> tuple[Array, Array]:
     """x: (t, n, f), h0: (n, e), w_ih: (3e, f), w_hh: (3e, e) -> y: (t, n, e), gates: (t, n, 4e)."""
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     y, gates = lay.empty(e), lay.empty(4 * e)
+    inputs, weights, bias = lay.packed(x), panels(w_ih), ready(b_ih)
+    repeats = Repeats(inputs, 3 * e)
     _forward(
-        lay.blocks, lay.packed(x), ready(b_ih), ready(b_hh), panels(w_ih), panels(w_hh), ready(h0), y, gates, lay.t,
-        lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, inputs, bias, ready(b_hh), weights, panels(w_hh), repeats.products(inputs, weights, bias),
+        repeats.ids, repeats.count, ready(h0), y, gates, lay.t, lay.n, features, e, lay.st, lay.sn,
     )  # fmt: skip
     return lay.seen(y), lay.seen(gates)
 
 
+@intrinsic
+def _through_gates(
+    typingctx: Any, like: Any, gy: Any, dh: Any, gates: Any, before: Any, gg: Any, da: Any, db: Any, kept: Any,
+    width: Any,
+) -> Any:  # fmt: skip
+    """One sample's step back, in addresses of rows: gy + ∂h to the cotangents of the products with x and with h₋.
+
+    before: h₋. gg: more cotangents of the gates. kept: what reaches ∂h₋ without a product.
+    """
+
+    def generate(
+        code: Any, gy: Any, dh: Any, gates: Any, before: Any, gg: Any, da: Any, db: Any, kept: Any, width: Any
+    ) -> None:
+        part = gate_of(code, width)
+
+        def body(load: Any, store: Any) -> None:
+            r, z, new, m = (load(part(gates, n)) for n in range(4))
+            extra = [load(part(gg, n)) for n in range(4)]
+            h = load(gy) + load(dh)
+            dn = (h * (1 - z) + extra[2]) * (1 - new * new)
+            dr = (dn * m + extra[0]) * (r * (1 - r))
+            dz = (h * (load(before) - new) + extra[1]) * (z * (1 - z))
+            store(dr, part(da, 0), part(db, 0))
+            store(dz, part(da, 1), part(db, 1))
+            store(dn, part(da, 2))
+            store(dn * r + extra[3], part(db, 2))
+            store(h * z, kept)
+
+        elementwise(code, width, body)
+
+    return vector_code(like, (gy, dh, gates, before, gg, da, db, kept, width), generate)
+
+
 @kernel
 def _backward(
-    gy: Floats, gg: Floats, h0: Floats, wh: Floats, y: Floats, gates: Floats, da: Floats, db: Floats, earlier: Floats,
-    dh0: Floats, has_gg: int, t: int, n: int, e: int, st: int, sn: int, width: int, block: int,
+    gy: Floats, gg: Floats, x: Floats, h0: Floats, wh: Floats, wx: Floats, y: Floats, gates: Floats, da: Floats,
+    db: Floats, h_tiles: Floats, x_tiles: Floats, dx: Floats, dh0: Floats, ids: Ints, order: Ints, count: Ints,
+    has_gg: int, t: int, n: int, f: int, e: int, st: int, sn: int, block: int,
 ) -> None:  # fmt: skip
-    """Some samples back through all steps.
-
-    da, db: the cotangents of the products with x and with h₋. earlier: h₋.
-    """
-    first, three, ld = block * SAMPLES, 3 * e, -(-e // width) * width
-    count = min(SAMPLES, n - first)
-    dh, kept, dm = np.zeros(SAMPLES * ld, y.dtype), np.zeros(SAMPLES * ld, y.dtype), np.empty(e, y.dtype)
+    """Some samples back through all steps. da, db: the cotangents of the products with x and with h₋, in panels."""
+    size = y.itemsize
+    first, three, width, rows = block * SAMPLES, 3 * e, WIDTH_BYTES // size, t * n
+    some, k = min(SAMPLES, n - first), first * t
+    parts, h_parts, x_parts = (three + width - 1) // width, (e + width - 1) // width, (f + width - 1) // width
+    apart = (parts + 1) * WIDTH_BYTES  # more than a power of two, which would bring rows together in the cache
+    h_bytes, x_bytes, state, f_bytes = h_parts * WIDTH_BYTES, x_parts * WIDTH_BYTES, e * size, f * size
+    h_high, x_high = (e + SAMPLES - 1) // SAMPLES, (f + SAMPLES - 1) // SAMPLES
+    between, all_parts = three * WIDTH_BYTES, h_parts + x_parts
+    memory = np.zeros((SAMPLES * (2 * apart + 2 * h_bytes + x_bytes) + x_bytes + 4 * state) // size + width, y.dtype)
+    over_x = aligned(memory)
+    local_a = over_x + SAMPLES * x_bytes
+    local_b = local_a + SAMPLES * apart
+    dh = local_b + SAMPLES * apart
+    kept = dh + SAMPLES * h_bytes
+    zeros = kept + SAMPLES * h_bytes
     for step in range(t - 1, -1, -1):
-        for r in range(count):
+        for r in range(some):
             row = step * st + (first + r) * sn
-            k, i, h, d = row * e, row * 4 * e, r * ld, row * three
-            z, new, m = i + e, i + 2 * e, i + 3 * e
-            if step:
-                copy(y, k - st * e, earlier, k, e)
+            before = y.ctypes.data + (row - st) * state if step else h0.ctypes.data + (first + r) * state
+            _through_gates(
+                y, gy.ctypes.data + row * state, dh + r * h_bytes, gates.ctypes.data + row * 4 * state, before,
+                gg.ctypes.data + row * 4 * state if has_gg else zeros, local_a + r * apart, local_b + r * apart,
+                kept + r * h_bytes, e,
+            )  # fmt: skip
+            put_panels(y, local_a + r * apart, da.ctypes.data, k, rows, parts)
+            put_panels(y, local_b + r * apart, db.ctypes.data, k, rows, parts)
+            put_tiles(y, before, h_tiles.ctypes.data, k, rows, e)
+            if count[0]:
+                order[k] = ids[row]
             else:
-                copy(h0, (first + r) * e, earlier, k, e)
-            add(dh, h, gy, k, e)
-            for j in range(e):
-                da[at(d + e + j)] = dh[at(h + j)] * (earlier[at(k + j)] - gates[at(new + j)])
-            for j in range(e):
-                da[at(d + 2 * e + j)] = dh[at(h + j)] * (1 - gates[at(z + j)])
-            multiplied(dh, h, gates, z, kept, h, e)
-            if has_gg:
-                add(da, d + e, gg, z, 2 * e)
-            through_tanh(gates, new, da, d + 2 * e, e)
-            for j in range(e):
-                da[at(d + j)] = da[at(d + 2 * e + j)] * gates[at(m + j)]
-            if has_gg:
-                add(da, d, gg, i, e)
-            through_sigmoid(gates, i, da, d, 2 * e)
-            multiplied(da, d + 2 * e, gates, i, dm, 0, e)
-            if has_gg:
-                add(dm, 0, gg, m, e)
-            copy(da, d, db, d, 2 * e)
-            copy(dm, 0, db, d + 2 * e, e)
-        product(db, (step * st + first * sn) * three, sn * three, count - 1, wh, three, kept, ld, dh, ld, width)
-    for r in range(count):
-        copy(dh, r * ld, dh0, (first + r) * e, e)
+                put_tiles(y, x.ctypes.data + row * f_bytes, x_tiles.ctypes.data, k, rows, f)
+            k += 1
+        for part in range(all_parts):
+            if step:
+                for r in range(some * part // all_parts, some * (part + 1) // all_parts):
+                    fetch_step(
+                        (step - 1) * st + (first + r) * sn, st, step > 1, gates.ctypes.data, 4 * state, gy.ctypes.data,
+                        0, y.ctypes.data, state, 0 if count[0] else x.ctypes.data, dx.ctypes.data, f_bytes,
+                    )  # fmt: skip
+                begin, end = parts * part // all_parts, parts * (part + 1) // all_parts
+                fetch_panels(da.ctypes.data, k, rows, some, begin, end)
+                fetch_panels(db.ctypes.data, k, rows, some, begin, end)
+                begin, end = h_high * part // all_parts, h_high * (part + 1) // all_parts
+                fetch_tiles(y, h_tiles.ctypes.data, k, rows, some, begin, end)
+                if not count[0]:
+                    begin, end = x_high * part // all_parts, x_high * (part + 1) // all_parts
+                    fetch_tiles(y, x_tiles.ctypes.data, k, rows, some, begin, end)
+            if part < h_parts:
+                left = part * WIDTH_BYTES
+                product(
+                    y, local_b, apart, some - 1, wh.ctypes.data + part * between, 0, three, kept + left, h_bytes,
+                    dh + left, h_bytes, 1,
+                )  # fmt: skip
+            else:
+                left = part - h_parts
+                product(
+                    y, local_a, apart, some - 1, wx.ctypes.data + left * between, 0, three, zeros, 0,
+                    over_x + left * WIDTH_BYTES, x_bytes, 1,
+                )  # fmt: skip
+        for r in range(some):
+            row = step * st + (first + r) * sn
+            copy_bytes(dx.ctypes.data + row * f_bytes, over_x + r * x_bytes, f_bytes)
+    for r in range(some):
+        copy_bytes(dh0.ctypes.data + (first + r) * state, dh + r * h_bytes, state)
+    memory[0] = 0  # an address alone does not keep an array's memory
 
 
 def gru_grad(
     gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array
 ) -> tuple[Array, ...]:
     """The cotangents of x, h0, w_ih, w_hh, b_ih and b_hh."""
-    lay, e = Layout(x), h0.shape[1]
+    lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     over_gates, has_gg = cotangent(lay, ggates)
-    da, db, earlier, dh0 = lay.empty(3 * e), lay.empty(3 * e), lay.empty(e), np.empty(h0.shape, x.dtype)
+    rows, given = lay.t * lay.n, lay.packed(x)
+    repeats = Repeats(given, 3 * e)
+    states, inputs = Inputs(rows, e, x.dtype), Inputs(rows, features, x.dtype, given, repeats)
+    da, db = empty_panels(rows, 3 * e, x.dtype), empty_panels(rows, 3 * e, x.dtype)
+    dx, dh0 = lay.empty(features), np.empty(h0.shape, x.dtype)
     _backward(
-        lay.blocks, lay.packed(gy), over_gates, ready(h0), panels(w_hh, transposed=False), lay.packed(y),
-        lay.packed(gates), da, db, earlier, dh0, has_gg, lay.t, lay.n, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, lay.packed(gy), over_gates, given, ready(h0), panels(w_hh, transposed=False),
+        panels(w_ih, transposed=False), lay.packed(y), lay.packed(gates), da, db, states.tiles, inputs.tiles, dx, dh0,
+        repeats.ids, inputs.ids, repeats.count, has_gg, lay.t, lay.n, features, e, lay.st, lay.sn,
     )  # fmt: skip
-    dw_ih, db_ih, dx = products.linear_grad(da, lay.packed(x), w_ih, need_x=True)
-    dw_hh, db_hh = products.linear_grad(db, earlier, w_hh, need_x=False)
+    dw_ih, db_ih = inputs.weight_grad(da, 3 * e, bias=True)
+    dw_hh, db_hh = states.weight_grad(db, 3 * e, bias=True)
     return lay.seen(dx), dh0, dw_ih, dw_hh, db_ih, db_hh

@@ -5,62 +5,84 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 
-from . import products
-from .compile import Floats, intrinsic, kernel
+from .compile import Floats, Ints, intrinsic, kernel
+from .gemm import WIDTH_BYTES, aligned
+from .lane_math import gate_of, sigmoid, tanh
 from .layout import ready
-from .sequence import (
-    SAMPLES,
-    Layout,
-    add,
-    at,
-    copy,
-    cotangent,
-    panels,
-    product,
-    sigmoids,
-    tanhs,
-)  # fmt: skip
-from .tile import tile_width
-from .vectors import elementwise, vector_code
+from .repeats import Repeats
+from .sequence import SAMPLES, Layout, cotangent, fetch_step, panels, product, total
+from .sequence_weights import Inputs, empty_panels, fetch_panels, fetch_tiles, put_panels, put_tiles
+from .vectors import copy_bytes, elementwise, vector_code
 
 Array = Any
 
 
+@intrinsic
+def _step(
+    typingctx: Any, like: Any, a: Any, c: Any, gates: Any, cells: Any, h: Any, y: Any, width: Any
+) -> Any:  # fmt: skip
+    """One sample's step, in addresses of rows: the gates before their nonlinearities and c₋ to all the rest."""
+
+    def generate(code: Any, a: Any, c: Any, gates: Any, cells: Any, h: Any, y: Any, width: Any) -> None:
+        part = gate_of(code, width)
+
+        def body(load: Any, store: Any) -> None:
+            i, f, o = (sigmoid(load(part(a, n))) for n in (0, 1, 3))
+            g = tanh(load(part(a, 2)))
+            new = f * load(c) + i * g
+            state = o * tanh(new)
+            for n, gate in enumerate((i, f, g, o)):
+                store(gate, part(gates, n))
+            store(new, c, cells)
+            store(state, h, y)
+
+        elementwise(code, width, body)
+
+    return vector_code(like, (a, c, gates, cells, h, y, width), generate)
+
+
 @kernel
 def _forward(
-    x: Floats, b_ih: Floats, b_hh: Floats, w: Floats, h0: Floats, c0: Floats, y: Floats, cells: Floats,
-    gates: Floats, t: int, n: int, f: int, e: int, st: int, sn: int, width: int, block: int,
+    x: Floats, bias: Floats, w: Floats, table: Floats, ids: Ints, count: Ints, h0: Floats, c0: Floats, y: Floats,
+    cells: Floats, gates: Floats, t: int, n: int, f: int, e: int, st: int, sn: int, block: int,
 ) -> None:  # fmt: skip
-    """Some samples through all steps. w: the weights of x, and below them those of h."""
-    first, four, depth = block * SAMPLES, 4 * e, f + e
-    ld, count = -(-four // width) * width, min(SAMPLES, n - first)
-    bias = np.zeros(ld, x.dtype)
-    copy(b_ih, 0, bias, 0, four)
-    add(bias, 0, b_hh, 0, four)
-    a, z, c = np.empty(SAMPLES * ld, x.dtype), np.zeros(SAMPLES * depth, x.dtype), np.zeros(SAMPLES * e, x.dtype)
-    for r in range(count):
-        copy(h0, (first + r) * e, z, r * depth + f, e)
-    copy(c0, first * e, c, 0, count * e)
+    """Some samples through all steps. w: the weights of x, and below them those of h.
+
+    table: the products of the distinct inputs, if count[0] says that there are some.
+    """
+    size = x.itemsize
+    first, four, depth, width = block * SAMPLES, 4 * e, f + e, WIDTH_BYTES // size
+    parts, some = (four + width - 1) // width, min(SAMPLES, n - first)
+    row_bytes, between = parts * WIDTH_BYTES, depth * WIDTH_BYTES
+    memory = np.zeros((SAMPLES + 1) * parts * width + SAMPLES * (depth + e) + width, x.dtype)
+    a = aligned(memory)
+    start = a + SAMPLES * row_bytes
+    z = start + row_bytes
+    h, c = z + f * size, z + SAMPLES * depth * size
+    weights, weights_h = w.ctypes.data, w.ctypes.data + f * WIDTH_BYTES
+    copy_bytes(start, bias.ctypes.data, four * size)
+    for r in range(some):
+        copy_bytes(h + r * depth * size, h0.ctypes.data + (first + r) * e * size, e * size)
+    copy_bytes(c, c0.ctypes.data + first * e * size, some * e * size)
     for step in range(t):
-        for r in range(count):
-            copy(x, (step * st + (first + r) * sn) * f, z, r * depth, f)
-        product(z, 0, depth, count - 1, w, depth, bias, 0, a, ld, width)
-        for r in range(count):
+        if count[0]:
+            for r in range(some):
+                row = step * st + (first + r) * sn
+                copy_bytes(a + r * row_bytes, table.ctypes.data + ids[row] * row_bytes, row_bytes)
+            product(x, h, depth * size, some - 1, weights_h, between, e, a, row_bytes, a, row_bytes, parts)
+        else:
+            for r in range(some):
+                row = step * st + (first + r) * sn
+                copy_bytes(z + r * depth * size, x.ctypes.data + row * f * size, f * size)
+            product(x, z, depth * size, some - 1, weights, between, depth, start, 0, a, row_bytes, parts)
+        for r in range(some):
             row = step * st + (first + r) * sn
-            k, s, h, i = r * ld, r * e, r * depth + f, row * four
-            f_, g, o = i + e, i + 2 * e, i + 3 * e
-            sigmoids(a, k, gates, i, 2 * e)
-            tanhs(a, k + 2 * e, gates, g, e)
-            sigmoids(a, k + 3 * e, gates, o, e)
-            for j in range(e):
-                c[at(s + j)] = gates[at(f_ + j)] * c[at(s + j)] + gates[at(i + j)] * gates[at(g + j)]
-            tanhs(c, s, z, h, e)
-            for j in range(e):
-                z[at(h + j)] *= gates[at(o + j)]
-            copy(c, s, cells, row * e, e)
-            copy(z, h, y, row * e, e)
+            _step(
+                x, a + r * row_bytes, c + r * e * size, gates.ctypes.data + row * four * size,
+                cells.ctypes.data + row * e * size, h + r * depth * size, y.ctypes.data + row * e * size, e,
+            )  # fmt: skip
+    memory[0] = 0  # an address alone does not keep an array's memory
 
 
 def lstm(
@@ -69,34 +91,34 @@ def lstm(
     """x: (t, n, f), h0, c0: (n, e), w_ih: (4e, f), w_hh: (4e, e) -> y, cells: (t, n, e), gates: (t, n, 4e)."""
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     y, cells, gates = lay.empty(e), lay.empty(e), lay.empty(4 * e)
+    inputs, weights, bias = lay.packed(x), panels(w_ih, w_hh), total(b_ih, b_hh)
+    repeats = Repeats(inputs, 4 * e)
     _forward(
-        lay.blocks, lay.packed(x), ready(b_ih), ready(b_hh), panels(w_ih, w_hh), ready(h0), ready(c0), y, cells, gates,
-        lay.t, lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, inputs, bias, weights, repeats.products(inputs, weights, bias), repeats.ids, repeats.count,
+        ready(h0), ready(c0), y, cells, gates, lay.t, lay.n, features, e, lay.st, lay.sn,
     )  # fmt: skip
     return lay.seen(y), lay.seen(cells), lay.seen(gates)
 
 
 @intrinsic
 def _through_gates(
-    typingctx: Any, like: Any, gy: Any, dh: Any, gates: Any, squashed: Any, dc: Any, before: Any, gc: Any, gg: Any,
-    local: Any, da: Any, width: Any,
+    typingctx: Any, like: Any, gy: Any, dh: Any, gates: Any, cells: Any, dc: Any, before: Any, gc: Any, gg: Any,
+    da: Any, width: Any,
 ) -> Any:  # fmt: skip
     """One sample's step back, in addresses of rows: gy + ∂h and ∂c to the gates' cotangents and to ∂c₋.
 
-    squashed: tanh(c). before: c₋. gc, gg: more cotangents of c and of the gates. local, da: where the result goes.
+    before: c₋. gc, gg: more cotangents of c and of the gates.
     """
 
     def generate(
-        code: Any, gy: Any, dh: Any, gates: Any, squashed: Any, dc: Any, before: Any, gc: Any, gg: Any, local: Any,
-        da: Any, width: Any,
-    ) -> None:  # fmt: skip
-        def part(base: Any, n: int) -> Any:
-            return code.builder.add(base, code.builder.mul(width, ir.Constant(width.type, n * code.size)))
+        code: Any, gy: Any, dh: Any, gates: Any, cells: Any, dc: Any, before: Any, gc: Any, gg: Any, da: Any, width: Any
+    ) -> None:
+        part = gate_of(code, width)
 
         def body(load: Any, store: Any) -> None:
             i, f, g, o = (load(part(gates, n)) for n in range(4))
             extra = [load(part(gg, n)) for n in range(4)]
-            s, h = load(squashed), load(gy) + load(dh)
+            s, h = tanh(load(cells)), load(gy) + load(dh)
             c = h * o * (1 - s * s) + (load(dc) + load(gc))
             found = (
                 (c * g + extra[0]) * (i * (1 - i)), (c * load(before) + extra[1]) * (f * (1 - f)),
@@ -104,50 +126,85 @@ def _through_gates(
             )  # fmt: skip
             store(c * f, dc)
             for n, value in enumerate(found):
-                store(value, part(local, n), part(da, n))
+                store(value, part(da, n))
 
         elementwise(code, width, body)
 
-    return vector_code(like, (gy, dh, gates, squashed, dc, before, gc, gg, local, da, width), generate)
+    return vector_code(like, (gy, dh, gates, cells, dc, before, gc, gg, da, width), generate)
 
 
 @kernel
 def _backward(
-    gy: Floats, gc: Floats, gg: Floats, h0: Floats, c0: Floats, wh: Floats, y: Floats, cells: Floats, gates: Floats,
-    da: Floats, earlier: Floats, dh0: Floats, dc0: Floats, has_gc: int, has_gg: int, t: int, n: int, e: int, st: int,
-    sn: int, width: int, block: int,
+    gy: Floats, gc: Floats, gg: Floats, x: Floats, h0: Floats, c0: Floats, wh: Floats, wx: Floats, y: Floats,
+    cells: Floats, gates: Floats, da: Floats, h_tiles: Floats, x_tiles: Floats, dx: Floats, dh0: Floats, dc0: Floats,
+    ids: Ints, order: Ints, count: Ints, has_gc: int, has_gg: int, t: int, n: int, f: int, e: int, st: int, sn: int,
+    block: int,
 ) -> None:  # fmt: skip
-    """Some samples back through all steps. da: the cotangents of the gates before their nonlinearities. earlier: h₋."""
-    first, four, ld = block * SAMPLES, 4 * e, -(-e // width) * width
-    count = min(SAMPLES, n - first)
-    apart = four + width  # of the rows of `local`: one more than a power of two would bring them together in the cache
-    local = np.empty(SAMPLES * apart, y.dtype)
-    dh, dc, squashed = np.zeros(SAMPLES * ld, y.dtype), np.zeros(count * e, y.dtype), np.empty(e, y.dtype)
-    zero, size = np.zeros(max(ld, four), y.dtype), y.itemsize
-    nothing = zero.ctypes.data
+    """Some samples back through all steps. da: the cotangents of the gates before their nonlinearities, in panels."""
+    size = y.itemsize
+    first, four, width, rows = block * SAMPLES, 4 * e, WIDTH_BYTES // size, t * n
+    some, k = min(SAMPLES, n - first), first * t
+    parts, h_parts, x_parts = (four + width - 1) // width, (e + width - 1) // width, (f + width - 1) // width
+    apart = (parts + 1) * WIDTH_BYTES  # more than a power of two, which would bring rows together in the cache
+    h_bytes, x_bytes = h_parts * WIDTH_BYTES, x_parts * WIDTH_BYTES
+    h_high, x_high = (e + SAMPLES - 1) // SAMPLES, (f + SAMPLES - 1) // SAMPLES
+    state, between, all_parts = e * size, four * WIDTH_BYTES, h_parts + x_parts
+    memory = np.zeros(
+        (SAMPLES * (apart + h_bytes + x_bytes + state) + max(h_bytes, x_bytes, four * size)) // size + width, y.dtype
+    )
+    local = aligned(memory)
+    dh = local + SAMPLES * apart
+    over_x = dh + SAMPLES * h_bytes
+    zeros = over_x + SAMPLES * x_bytes
+    dc = zeros + max(h_bytes, x_bytes, four * size)
     for step in range(t - 1, -1, -1):
-        for r in range(count):
+        for r in range(some):
             row = step * st + (first + r) * sn
-            k = row * e
-            tanhs(cells, k, squashed, 0, e)
+            at, at_four = row * state, row * four * size
             if step:
-                before = cells.ctypes.data + (k - st * e) * size
-                copy(y, k - st * e, earlier, k, e)
+                c_before, h_before = cells.ctypes.data + at - st * state, y.ctypes.data + at - st * state
             else:
-                before = c0.ctypes.data + (first + r) * e * size
-                copy(h0, (first + r) * e, earlier, k, e)
+                c_before, h_before = c0.ctypes.data + (first + r) * state, h0.ctypes.data + (first + r) * state
             _through_gates(
-                y, gy.ctypes.data + k * size, dh.ctypes.data + r * ld * size, gates.ctypes.data + row * four * size,
-                squashed.ctypes.data, dc.ctypes.data + r * e * size, before,
-                gc.ctypes.data + k * size if has_gc else nothing,
-                gg.ctypes.data + row * four * size if has_gg else nothing, local.ctypes.data + r * apart * size,
-                da.ctypes.data + row * four * size, e,
+                y, gy.ctypes.data + at, dh + r * h_bytes, gates.ctypes.data + at_four, cells.ctypes.data + at,
+                dc + r * state, c_before, gc.ctypes.data + at if has_gc else zeros,
+                gg.ctypes.data + at_four if has_gg else zeros, local + r * apart, e,
             )  # fmt: skip
-        product(local, 0, apart, count - 1, wh, four, zero, 0, dh, ld, width)
-    for r in range(count):
-        copy(dh, r * ld, dh0, (first + r) * e, e)
-    copy(dc, 0, dc0, first * e, count * e)
-    local[0] = squashed[0] = zero[0] = 0  # an address alone does not keep an array's memory
+            put_panels(y, local + r * apart, da.ctypes.data, k, rows, parts)
+            put_tiles(y, h_before, h_tiles.ctypes.data, k, rows, e)
+            if count[0]:
+                order[k] = ids[row]
+            else:
+                put_tiles(y, x.ctypes.data + row * f * size, x_tiles.ctypes.data, k, rows, f)
+            k += 1
+        for part in range(all_parts):
+            if step:
+                for r in range(some * part // all_parts, some * (part + 1) // all_parts):
+                    fetch_step(
+                        (step - 1) * st + (first + r) * sn, st, step > 1, gates.ctypes.data, four * size,
+                        gy.ctypes.data, cells.ctypes.data, y.ctypes.data, state, 0 if count[0] else x.ctypes.data,
+                        dx.ctypes.data, f * size,
+                    )  # fmt: skip
+                begin, end = parts * part // all_parts, parts * (part + 1) // all_parts
+                fetch_panels(da.ctypes.data, k, rows, some, begin, end)
+                begin, end = h_high * part // all_parts, h_high * (part + 1) // all_parts
+                fetch_tiles(y, h_tiles.ctypes.data, k, rows, some, begin, end)
+                if not count[0]:
+                    begin, end = x_high * part // all_parts, x_high * (part + 1) // all_parts
+                    fetch_tiles(y, x_tiles.ctypes.data, k, rows, some, begin, end)
+            if part < h_parts:
+                weights, out, out_row = wh.ctypes.data + part * between, dh + part * WIDTH_BYTES, h_bytes
+            else:
+                weights = wx.ctypes.data + (part - h_parts) * between
+                out, out_row = over_x + (part - h_parts) * WIDTH_BYTES, x_bytes
+            product(y, local, apart, some - 1, weights, between, four, zeros, 0, out, out_row, 1)
+        for r in range(some):
+            row = step * st + (first + r) * sn
+            copy_bytes(dx.ctypes.data + row * f * size, over_x + r * x_bytes, f * size)
+    for r in range(some):
+        copy_bytes(dh0.ctypes.data + (first + r) * state, dh + r * h_bytes, state)
+    copy_bytes(dc0.ctypes.data + first * state, dc, some * state)
+    memory[0] = 0  # an address alone does not keep an array's memory
 
 
 def lstm_grad(
@@ -155,14 +212,18 @@ def lstm_grad(
     gates: Array,
 ) -> tuple[Array, ...]:  # fmt: skip
     """The cotangents of x, h0, c0, w_ih, w_hh and of either bias."""
-    lay, e = Layout(x), h0.shape[1]
+    lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     (over_cells, has_gc), (over_gates, has_gg) = cotangent(lay, gc), cotangent(lay, ggates)
-    da, earlier = lay.empty(4 * e), lay.empty(e)
+    rows, inputs = lay.t * lay.n, lay.packed(x)
+    repeats = Repeats(inputs, 4 * e)
+    states, inputs_ = Inputs(rows, e, x.dtype), Inputs(rows, features, x.dtype, inputs, repeats)
+    da, dx = empty_panels(rows, 4 * e, x.dtype), lay.empty(features)
     dh0, dc0 = np.empty(h0.shape, x.dtype), np.empty(h0.shape, x.dtype)
     _backward(
-        lay.blocks, lay.packed(gy), over_cells, over_gates, ready(h0), ready(c0), panels(w_hh, transposed=False),
-        lay.packed(y), lay.packed(c), lay.packed(gates), da, earlier, dh0, dc0, has_gc, has_gg, lay.t, lay.n, e, lay.st,
-        lay.sn, tile_width(x.itemsize),
+        lay.blocks, lay.packed(gy), over_cells, over_gates, inputs, ready(h0), ready(c0),
+        panels(w_hh, transposed=False), panels(w_ih, transposed=False), lay.packed(y), lay.packed(c),
+        lay.packed(gates), da, states.tiles, inputs_.tiles, dx, dh0, dc0, repeats.ids, inputs_.ids, repeats.count,
+        has_gc, has_gg, lay.t, lay.n, features, e, lay.st, lay.sn,
     )  # fmt: skip
-    dw_ih, dbias, dx = products.linear_grad(da, lay.packed(x), w_ih, need_x=True)
-    return lay.seen(dx), dh0, dc0, dw_ih, products.linear_grad(da, earlier, w_hh, need_x=False)[0], dbias
+    dw_ih, dbias = inputs_.weight_grad(da, 4 * e, bias=True)
+    return lay.seen(dx), dh0, dc0, dw_ih, states.weight_grad(da, 4 * e, bias=False)[0], dbias

@@ -6,104 +6,203 @@ from typing import Any
 
 import numpy as np
 
-from . import products
-from .compile import Floats, jit, kernel
+from .compile import Floats, Ints, intrinsic, kernel
+from .gemm import WIDTH_BYTES, aligned
+from .lane_math import tanh
 from .layout import ready
-from .sequence import SAMPLES, Layout, add, at, copy, panels, product, tanhs, through_tanh
-from .tile import tile_width
+from .repeats import Repeats
+from .sequence import SAMPLES, Layout, fetch_step, panels, product, total
+from .sequence_weights import Inputs, empty_panels, fetch_panels, fetch_tiles, put_panels, put_tiles
+from .vectors import copy_bytes, elementwise, vector_code
 
 Array = Any
 
 
-@jit
-def _clip(x: Floats, a: int, out: Floats, b: int, n: int) -> None:
-    zero = x.dtype.type(0)
-    for j in range(n):
-        v = x[at(a + j)]
-        out[at(b + j)] = zero if v <= zero else v
+@intrinsic
+def _squash(typingctx: Any, like: Any, a: Any, h: Any, y: Any, width: Any) -> Any:
+    """h = tanh(a), in addresses of rows."""
+
+    def generate(code: Any, a: Any, h: Any, y: Any, width: Any) -> None:
+        elementwise(code, width, lambda load, store: store(tanh(load(a)), h, y))
+
+    return vector_code(like, (a, h, y, width), generate)
 
 
-@jit
-def _through_clip(y: Floats, a: int, out: Floats, b: int, n: int) -> None:
-    zero = y.dtype.type(0)
-    for j in range(n):
-        v = out[at(b + j)]
-        out[at(b + j)] = v if y[at(a + j)] > zero else zero
+@intrinsic
+def _clip(typingctx: Any, like: Any, a: Any, h: Any, y: Any, width: Any) -> Any:
+    """h = max(a, 0), in addresses of rows."""
+
+    def generate(code: Any, a: Any, h: Any, y: Any, width: Any) -> None:
+        def body(load: Any, store: Any) -> None:
+            x = load(a)
+            zero = x.constant(0.0)
+            store(x.where("<=", zero, zero, x), h, y)
+
+        elementwise(code, width, body)
+
+    return vector_code(like, (a, h, y, width), generate)
 
 
 @kernel
 def _forward(
-    x: Floats, b_ih: Floats, b_hh: Floats, w: Floats, h0: Floats, y: Floats, clipped: int, t: int, n: int,
-    f: int, e: int, st: int, sn: int, width: int, block: int,
+    x: Floats, bias: Floats, w: Floats, table: Floats, ids: Ints, count: Ints, h0: Floats, y: Floats, clipped: int,
+    t: int, n: int, f: int, e: int, st: int, sn: int, block: int,
 ) -> None:  # fmt: skip
-    """Some samples through all steps. w: the weights of x, and below them those of h."""
-    first, depth = block * SAMPLES, f + e
-    ld, count = -(-e // width) * width, min(SAMPLES, n - first)
-    bias = np.zeros(ld, x.dtype)
-    copy(b_ih, 0, bias, 0, e)
-    add(bias, 0, b_hh, 0, e)
-    a, z = np.empty(SAMPLES * ld, x.dtype), np.zeros(SAMPLES * depth, x.dtype)
-    for r in range(count):
-        copy(h0, (first + r) * e, z, r * depth + f, e)
+    """Some samples through all steps. w: the weights of x, and below them those of h.
+
+    table: the products of the distinct inputs, if count[0] says that there are some.
+    """
+    size = x.itemsize
+    first, depth, width = block * SAMPLES, f + e, WIDTH_BYTES // size
+    parts, some, f_bytes, state = (e + width - 1) // width, min(SAMPLES, n - first), f * size, e * size
+    row_bytes, between = parts * WIDTH_BYTES, depth * WIDTH_BYTES
+    memory = np.zeros((SAMPLES + 1) * parts * width + SAMPLES * depth + width, x.dtype)
+    a = aligned(memory)
+    start = a + SAMPLES * row_bytes
+    z = start + row_bytes
+    h = z + f_bytes
+    copy_bytes(start, bias.ctypes.data, state)
+    for r in range(some):
+        copy_bytes(h + r * depth * size, h0.ctypes.data + (first + r) * state, state)
     for step in range(t):
-        for r in range(count):
-            copy(x, (step * st + (first + r) * sn) * f, z, r * depth, f)
-        product(z, 0, depth, count - 1, w, depth, bias, 0, a, ld, width)
-        for r in range(count):
-            if clipped:
-                _clip(a, r * ld, z, r * depth + f, e)
+        for r in range(some):
+            row = step * st + (first + r) * sn
+            if count[0]:
+                copy_bytes(a + r * row_bytes, table.ctypes.data + ids[row] * row_bytes, row_bytes)
             else:
-                tanhs(a, r * ld, z, r * depth + f, e)
-            copy(z, r * depth + f, y, (step * st + (first + r) * sn) * e, e)
+                copy_bytes(z + r * depth * size, x.ctypes.data + row * f_bytes, f_bytes)
+        if count[0]:
+            weights = w.ctypes.data + f * WIDTH_BYTES
+            product(x, h, depth * size, some - 1, weights, between, e, a, row_bytes, a, row_bytes, parts)
+        else:
+            product(x, z, depth * size, some - 1, w.ctypes.data, between, depth, start, 0, a, row_bytes, parts)
+        for r in range(some):
+            row = step * st + (first + r) * sn
+            if clipped:
+                _clip(x, a + r * row_bytes, h + r * depth * size, y.ctypes.data + row * state, e)
+            else:
+                _squash(x, a + r * row_bytes, h + r * depth * size, y.ctypes.data + row * state, e)
+    memory[0] = 0  # an address alone does not keep an array's memory
 
 
 def rnn(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array, *, nonlinearity: str) -> Array:
     """x: (t, n, f), h0: (n, e), w_ih: (e, f), w_hh: (e, e) -> (t, n, e)."""
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
-    y = lay.empty(e)
+    y, inputs, weights, bias = lay.empty(e), lay.packed(x), panels(w_ih, w_hh), total(b_ih, b_hh)
+    repeats = Repeats(inputs, e)
     _forward(
-        lay.blocks, lay.packed(x), ready(b_ih), ready(b_hh), panels(w_ih, w_hh), ready(h0), y, nonlinearity == "relu",
-        lay.t, lay.n, features, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, inputs, bias, weights, repeats.products(inputs, weights, bias), repeats.ids, repeats.count,
+        ready(h0), y, nonlinearity == "relu", lay.t, lay.n, features, e, lay.st, lay.sn,
     )  # fmt: skip
     return lay.seen(y)
 
 
+@intrinsic
+def _through_squash(typingctx: Any, like: Any, gy: Any, dh: Any, y: Any, da: Any, width: Any) -> Any:
+    """da = (gy + ∂h)·(1 − y²), in addresses of rows."""
+
+    def generate(code: Any, gy: Any, dh: Any, y: Any, da: Any, width: Any) -> None:
+        def body(load: Any, store: Any) -> None:
+            h = load(y)
+            store((load(gy) + load(dh)) * (1 - h * h), da)
+
+        elementwise(code, width, body)
+
+    return vector_code(like, (gy, dh, y, da, width), generate)
+
+
+@intrinsic
+def _through_clip(typingctx: Any, like: Any, gy: Any, dh: Any, y: Any, da: Any, width: Any) -> Any:
+    """da = gy + ∂h where y > 0, else 0, in addresses of rows."""
+
+    def generate(code: Any, gy: Any, dh: Any, y: Any, da: Any, width: Any) -> None:
+        def body(load: Any, store: Any) -> None:
+            h = load(y)
+            zero = h.constant(0.0)
+            store(h.where(">", zero, load(gy) + load(dh), zero), da)
+
+        elementwise(code, width, body)
+
+    return vector_code(like, (gy, dh, y, da, width), generate)
+
+
 @kernel
 def _backward(
-    gy: Floats, h0: Floats, wh: Floats, y: Floats, da: Floats, earlier: Floats, dh0: Floats, clipped: int, t: int,
-    n: int, e: int, st: int, sn: int, width: int, block: int,
+    gy: Floats, x: Floats, h0: Floats, wh: Floats, wx: Floats, y: Floats, da: Floats, h_tiles: Floats,
+    x_tiles: Floats, dx: Floats, dh0: Floats, ids: Ints, order: Ints, count: Ints, clipped: int, t: int, n: int,
+    f: int, e: int, st: int, sn: int, block: int,
 ) -> None:  # fmt: skip
-    """Some samples back through all steps; da and earlier as in the LSTM's."""
-    first, ld = block * SAMPLES, -(-e // width) * width
-    count = min(SAMPLES, n - first)
-    dh, zero = np.zeros(SAMPLES * ld, y.dtype), np.zeros(ld, y.dtype)
+    """Some samples back through all steps. da: the cotangents before the nonlinearity, in panels."""
+    size = y.itemsize
+    first, width, rows = block * SAMPLES, WIDTH_BYTES // size, t * n
+    some, k = min(SAMPLES, n - first), first * t
+    parts, x_parts = (e + width - 1) // width, (f + width - 1) // width
+    apart = (parts + 1) * WIDTH_BYTES  # more than a power of two, which would bring rows together in the cache
+    h_bytes, x_bytes, state, f_bytes = parts * WIDTH_BYTES, x_parts * WIDTH_BYTES, e * size, f * size
+    h_high, x_high = (e + SAMPLES - 1) // SAMPLES, (f + SAMPLES - 1) // SAMPLES
+    between, all_parts = e * WIDTH_BYTES, parts + x_parts
+    memory = np.zeros((SAMPLES * (apart + h_bytes + x_bytes) + max(h_bytes, x_bytes)) // size + width, y.dtype)
+    local = aligned(memory)
+    dh = local + SAMPLES * apart
+    over_x = dh + SAMPLES * h_bytes
+    zeros = over_x + SAMPLES * x_bytes
     for step in range(t - 1, -1, -1):
-        for r in range(count):
-            k, h = (step * st + (first + r) * sn) * e, r * ld
-            if step:
-                copy(y, k - st * e, earlier, k, e)
-            else:
-                copy(h0, (first + r) * e, earlier, k, e)
-            add(dh, h, gy, k, e)
-            copy(dh, h, da, k, e)
+        for r in range(some):
+            row = step * st + (first + r) * sn
+            before = y.ctypes.data + (row - st) * state if step else h0.ctypes.data + (first + r) * state
+            over, own = gy.ctypes.data + row * state, y.ctypes.data + row * state
             if clipped:
-                _through_clip(y, k, da, k, e)
+                _through_clip(y, over, dh + r * h_bytes, own, local + r * apart, e)
             else:
-                through_tanh(y, k, da, k, e)
-        product(da, (step * st + first * sn) * e, sn * e, count - 1, wh, e, zero, 0, dh, ld, width)
-    for r in range(count):
-        copy(dh, r * ld, dh0, (first + r) * e, e)
+                _through_squash(y, over, dh + r * h_bytes, own, local + r * apart, e)
+            put_panels(y, local + r * apart, da.ctypes.data, k, rows, parts)
+            put_tiles(y, before, h_tiles.ctypes.data, k, rows, e)
+            if count[0]:
+                order[k] = ids[row]
+            else:
+                put_tiles(y, x.ctypes.data + row * f_bytes, x_tiles.ctypes.data, k, rows, f)
+            k += 1
+        for part in range(all_parts):
+            if step:
+                for r in range(some * part // all_parts, some * (part + 1) // all_parts):
+                    fetch_step(
+                        (step - 1) * st + (first + r) * sn, st, step > 1, 0, 0, gy.ctypes.data, 0, y.ctypes.data,
+                        state, 0 if count[0] else x.ctypes.data, dx.ctypes.data, f_bytes,
+                    )  # fmt: skip
+                begin, end = parts * part // all_parts, parts * (part + 1) // all_parts
+                fetch_panels(da.ctypes.data, k, rows, some, begin, end)
+                begin, end = h_high * part // all_parts, h_high * (part + 1) // all_parts
+                fetch_tiles(y, h_tiles.ctypes.data, k, rows, some, begin, end)
+                if not count[0]:
+                    begin, end = x_high * part // all_parts, x_high * (part + 1) // all_parts
+                    fetch_tiles(y, x_tiles.ctypes.data, k, rows, some, begin, end)
+            if part < parts:
+                weights, out, out_row = wh.ctypes.data + part * between, dh + part * WIDTH_BYTES, h_bytes
+            else:
+                weights = wx.ctypes.data + (part - parts) * between
+                out, out_row = over_x + (part - parts) * WIDTH_BYTES, x_bytes
+            product(y, local, apart, some - 1, weights, 0, e, zeros, 0, out, out_row, 1)
+        for r in range(some):
+            row = step * st + (first + r) * sn
+            copy_bytes(dx.ctypes.data + row * f_bytes, over_x + r * x_bytes, f_bytes)
+    for r in range(some):
+        copy_bytes(dh0.ctypes.data + (first + r) * state, dh + r * h_bytes, state)
+    memory[0] = 0  # an address alone does not keep an array's memory
 
 
 def rnn_grad(
     gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, *, nonlinearity: str
 ) -> tuple[Array, ...]:
     """The cotangents of x, h0, w_ih, w_hh and of either bias."""
-    lay, e = Layout(x), h0.shape[1]
-    da, earlier, dh0 = lay.empty(e), lay.empty(e), np.empty(h0.shape, x.dtype)
+    lay, features, e = Layout(x), x.shape[2], h0.shape[1]
+    rows, given = lay.t * lay.n, lay.packed(x)
+    repeats = Repeats(given, e)
+    states, inputs = Inputs(rows, e, x.dtype), Inputs(rows, features, x.dtype, given, repeats)
+    da, dx, dh0 = empty_panels(rows, e, x.dtype), lay.empty(features), np.empty(h0.shape, x.dtype)
     _backward(
-        lay.blocks, lay.packed(gy), ready(h0), panels(w_hh, transposed=False), lay.packed(y), da, earlier, dh0,
-        nonlinearity == "relu", lay.t, lay.n, e, lay.st, lay.sn, tile_width(x.itemsize),
+        lay.blocks, lay.packed(gy), given, ready(h0), panels(w_hh, transposed=False), panels(w_ih, transposed=False),
+        lay.packed(y), da, states.tiles, inputs.tiles, dx, dh0, repeats.ids, inputs.ids, repeats.count,
+        nonlinearity == "relu", lay.t, lay.n, features, e, lay.st, lay.sn,
     )  # fmt: skip
-    dw_ih, dbias, dx = products.linear_grad(da, lay.packed(x), w_ih, need_x=True)
-    return lay.seen(dx), dh0, dw_ih, products.linear_grad(da, earlier, w_hh, need_x=False)[0], dbias
+    dw_ih, dbias = inputs.weight_grad(da, e, bias=True)
+    return lay.seen(dx), dh0, dw_ih, states.weight_grad(da, e, bias=False)[0], dbias

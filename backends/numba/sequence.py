@@ -4,7 +4,10 @@ The samples of a batch do not depend on each other, so a task takes as many of t
 through all steps, with their states in its own small arrays: no thread ever waits for another within a sequence, and
 the weights, laid out once as the tile reads them, stay in the second-level cache. Forward, a step is one product with
 the input and the state side by side: as a product of its own for all steps, the input's part would go through memory
-twice more. The gradients of the input and of the weights are one large product each for all steps (`products.py`).
+twice more; of inputs that repeat, the product is looked up (`repeats.py`). Backward, the cotangents of a step's gates
+give those of its state and its input while they are at hand, and are laid out for the gradients of the weights, one
+large product each (`sequence_weights.py`). Caches do not expect that what the forward pass left in memory is read
+backwards: a step asks for what the next one will touch.
 
 Sequences (t, n, …) are taken with time or with the batch outermost in memory, as x comes, and results lie likewise:
 nothing is copied for layers that are told `batch_first`. Row `step·st + sample·sn` of a sequence belongs to that step
@@ -21,8 +24,8 @@ from . import memory
 from .compile import Floats, jit, kernel
 from .gemm import WIDTH_BYTES, pack
 from .layout import ready
-from .mathematics import sigmoid, tanh
 from .tile import TALL_ROWS, strided_tile, tile_width
+from .vectors import fetch_to_read, fetch_to_write
 
 Array = Any
 
@@ -69,6 +72,19 @@ def cotangent(layout: Layout, g: Array) -> tuple[Array, int]:
     return layout.packed(g), 1
 
 
+@kernel
+def _add(x: Floats, y: Floats, out: Floats, task: int) -> None:
+    for j in range(x.size):
+        out[j] = x[j] + y[j]
+
+
+def total(x: Array, y: Array) -> Array:
+    """x + y of two vectors: by a kernel, since a recorded step repeats nothing else."""
+    out = np.empty(x.shape, x.dtype)
+    _add(1, ready(x), ready(y), out)
+    return out
+
+
 # ---------------------------------------------------------------- products
 
 
@@ -104,78 +120,39 @@ def panels(*ws: Array, transposed: bool = True) -> Array:
 
 @jit
 def product(
-    a: Floats, start: int, between: int, last: int, w: Floats, depth: int, initial: Floats, step: int, out: Floats,
-    ld: int, width: int,
+    like: Array, a: int, a_row: int, last: int, w: int, between: int, depth: int, initial: int, i_row: int, out: int,
+    out_row: int, panels: int,
 ) -> None:  # fmt: skip
-    """out = initial + a·w: (samples, depth), (panels, depth, width) -> (samples, ld).
+    """out = initial + a·w: (samples, depth), (panels, depth, width) -> (samples, panels·width), by addresses.
 
-    a's rows lie `between` apart from element `start`, the last of them stands for all after it; the initial rows lie
-    `step` apart.
+    Panels of w lie `between` bytes apart; the rows of the rest a_row, i_row and out_row. a's row `last` stands for all
+    after it.
     """
-    size, none = a.itemsize, a.dtype.type(-np.inf)
-    for panel in range(ld // width):
+    size, none = like.itemsize, like.dtype.type(-np.inf)
+    for panel in range(panels):
+        left = panel * WIDTH_BYTES
         strided_tile(
-            a, a.ctypes.data + start * size, between * size, last, size, w.ctypes.data + panel * depth * width * size,
-            width * size, initial.ctypes.data + panel * width * size, step * size,
-            out.ctypes.data + panel * width * size, ld * size, depth, none,
+            like, a, a_row, last, size, w + panel * between, WIDTH_BYTES, initial + left, i_row, out + left, out_row,
+            depth, none,
         )  # fmt: skip
 
 
-# ---------------------------------------------------------------- one row
-#
-# Indices are cast to unsigned integers: one that could be negative, as far as the compiler sees, keeps the vectoriser
-# away, and slices, which start from 0, cost more than a short loop. Each loop touches few arrays, and none of them
-# twice under two names, for the same reason.
-
-at = np.uintp
-
-
 @jit
-def copy(x: Floats, a: int, out: Floats, b: int, n: int) -> None:
-    """out = x."""
-    for j in range(n):
-        out[at(b + j)] = x[at(a + j)]
+def fetch_step(
+    row: int, st: int, far: int, gates: int, g_bytes: int, gy: int, cells: int, y: int, state: int, x: int, dx: int,
+    f_bytes: int,
+) -> None:  # fmt: skip
+    """Bring a row's part of what a step back reads and writes nearer, by addresses; 0 for what is not there.
 
-
-@jit
-def add(x: Floats, a: int, y: Floats, b: int, n: int) -> None:
-    """x += y."""
-    for j in range(n):
-        x[at(a + j)] += y[at(b + j)]
-
-
-@jit
-def sigmoids(x: Floats, a: int, out: Floats, b: int, n: int) -> None:
-    """out = σ(x)."""
-    for j in range(n):
-        out[at(b + j)] = sigmoid(x[at(a + j)])
-
-
-@jit
-def tanhs(x: Floats, a: int, out: Floats, b: int, n: int) -> None:
-    """out = tanh(x)."""
-    for j in range(n):
-        out[at(b + j)] = tanh(x[at(a + j)])
-
-
-@jit
-def through_sigmoid(gates: Floats, c: int, out: Floats, d: int, n: int) -> None:
-    """out *= gate·(1 − gate): a cotangent before the sigmoid."""
-    for j in range(n):
-        gate = gates[at(c + j)]
-        out[at(d + j)] *= gate * (1 - gate)
-
-
-@jit
-def through_tanh(gates: Floats, c: int, out: Floats, d: int, n: int) -> None:
-    """out *= 1 − gate²: a cotangent before the tanh."""
-    for j in range(n):
-        gate = gates[at(c + j)]
-        out[at(d + j)] *= 1 - gate * gate
-
-
-@jit
-def multiplied(x: Floats, a: int, y: Floats, b: int, out: Floats, d: int, n: int) -> None:
-    """out = x·y."""
-    for j in range(n):
-        out[at(d + j)] = x[at(a + j)] * y[at(b + j)]
+    A step reads the states before it. far: whether there are any but the first ones.
+    """
+    if gates:
+        fetch_to_read(gates + row * g_bytes, g_bytes)
+    fetch_to_read(gy + row * state, state)
+    if far:
+        fetch_to_read(y + (row - st) * state, state)
+        if cells:
+            fetch_to_read(cells + (row - st) * state, state)
+    if x:
+        fetch_to_read(x + row * f_bytes, f_bytes)
+    fetch_to_write(dx + row * f_bytes, f_bytes)

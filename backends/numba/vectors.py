@@ -207,8 +207,23 @@ class Lanes:
     def __mul__(self, other: Lanes | float) -> Lanes:
         return Lanes(self.builder, self.builder.fmul(self.value, self._other(other), flags=("contract",)))
 
+    def __sub__(self, other: Lanes | float) -> Lanes:
+        return Lanes(self.builder, self.builder.fsub(self.value, self._other(other), flags=("contract",)))
+
     def __rsub__(self, other: float) -> Lanes:
         return Lanes(self.builder, self.builder.fsub(self._other(other), self.value, flags=("contract",)))
+
+    def __truediv__(self, other: Lanes) -> Lanes:
+        return Lanes(self.builder, self.builder.fdiv(self.value, other.value))
+
+    def constant(self, number: float) -> Lanes:
+        """That number in each element."""
+        return Lanes(self.builder, self._other(number))
+
+    def where(self, comparison: str, other: Lanes, yes: Lanes, no: Lanes) -> Lanes:
+        """`yes` where the comparison with `other` holds, `no` where it does not, or one of them is NaN."""
+        holds = self.builder.fcmp_ordered(comparison, self.value, other.value)
+        return Lanes(self.builder, self.builder.select(holds, yes.value, no.value))
 
 
 def elementwise(code: Code, count: Any, body: Callable[[Callable[[Any], Lanes], Callable[..., None]], None]) -> None:
@@ -281,3 +296,27 @@ def clear_bytes(typingctx: Any, to: Any, count: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), codegen
+
+
+def _fetcher(name: str, write: int) -> Any:
+    """Makes what asks for bytes to be brought into the second-level cache, to be read, or the first, to be written."""
+
+    def fetch(typingctx: Any, address: Any, count: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            first, size = args
+            word, pointer = ir.IntType(32), _BYTE.as_pointer()
+            kind = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+            ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+            with cgutils.for_range_slice(builder, ir.Constant(_WORD, 0), size, ir.Constant(_WORD, 64)) as (at, _):
+                place = builder.inttoptr(builder.add(first, at), pointer)
+                builder.call(ask, [place, *(ir.Constant(word, n) for n in (write, 3 if write else 2, 1))])
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), codegen
+
+    fetch.__name__ = fetch.__qualname__ = name
+    return intrinsic(fetch)
+
+
+fetch_to_read = _fetcher("fetch_to_read", 0)
+fetch_to_write = _fetcher("fetch_to_write", 1)
