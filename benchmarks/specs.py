@@ -34,6 +34,7 @@ SPECS = {
         *(Spec(f"cnn-infer-{n}", "cnn", n, train=False) for n in (1, 128)),
         *(Spec(f"mlp-{n}", "mlp", n) for n in (32, 128)),
         Spec("lstm-32", "lstm", 32, sizes=LSTM),
+        *(Spec(f"{kind}-32", kind, 32, sizes=LSTM) for kind in ("gru", "rnn")),
         Spec("gpt-12", "gpt", 12, sizes=GPT),
         Spec("resnet-block-32", "block", 32, sizes=BLOCK),
         Spec("elementwise", "elementwise", 1000),
@@ -65,11 +66,11 @@ MLP_SHAPES = {
 }  # fmt: skip
 
 
-def _lstm_shapes() -> dict[str, tuple[int, ...]]:
+def _recurrent_shapes(gates: int) -> dict[str, tuple[int, ...]]:
     v, e, h = LSTM["vocab"], LSTM["embed"], LSTM["hidden"]
     return {
-        "embed.weight": (v, e), "rnn.weight_ih_l0": (4 * h, e), "rnn.weight_hh_l0": (4 * h, h),
-        "rnn.bias_ih_l0": (4 * h,), "rnn.bias_hh_l0": (4 * h,), "head.weight": (v, h), "head.bias": (v,),
+        "embed.weight": (v, e), "rnn.weight_ih_l0": (gates * h, e), "rnn.weight_hh_l0": (gates * h, h),
+        "rnn.bias_ih_l0": (gates * h,), "rnn.bias_hh_l0": (gates * h,), "head.weight": (v, h), "head.bias": (v,),
     }  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def _parts(spec: Spec) -> tuple[list[int], int]:
         return [2 * n * math.prod(MLP_SHAPES[f"{i}.weight"]) for i in (0, 2, 4)], 1
     if spec.kind == "block":
         return [2 * n * s["side"] ** 2 * math.prod(_SHAPES["block"][f"conv{i}.weight"]) for i in (1, 2)], 1
-    if spec.kind in ("lstm", "gpt"):
+    if spec.kind in SYMBOLS:
         steps = n * s["steps"]
         tables = ("embed.weight", "token.weight", "position.weight")
         flops = [2 * steps * math.prod(w) for k, w in _SHAPES[spec.kind].items() if len(w) == 2 and k not in tables]
@@ -128,7 +129,12 @@ def flops(spec: Spec) -> int:
     return 3 * sum(forward) - sum(forward[:leaves]) if spec.train else sum(forward)
 
 
-_SHAPES = {"cnn": CNN_SHAPES, "mlp": MLP_SHAPES, "lstm": _lstm_shapes(), "gpt": _gpt_shapes(), "block": _block_shapes()}
+RECURRENT = {"lstm": 4, "gru": 3, "rnn": 1}  # gates
+SYMBOLS = (*RECURRENT, "gpt")  # kinds that read symbols and predict the next
+_SHAPES = {
+    "cnn": CNN_SHAPES, "mlp": MLP_SHAPES, "gpt": _gpt_shapes(), "block": _block_shapes(),
+    **{kind: _recurrent_shapes(gates) for kind, gates in RECURRENT.items()},
+}  # fmt: skip
 
 
 def weights(kind: str) -> dict[str, np.ndarray]:
@@ -153,7 +159,7 @@ def data(spec: Spec) -> tuple[Any, ...]:
         return rng.random((n, 1, 28, 28), np.float32), rng.integers(0, 10, n)
     if spec.kind == "mlp":
         return rng.random((n, 784), np.float32), rng.integers(0, 10, n)
-    if spec.kind in ("lstm", "gpt"):
+    if spec.kind in SYMBOLS:
         tokens = rng.integers(0, spec.sizes["vocab"], (n, spec.sizes["steps"] + 1))
         return np.ascontiguousarray(tokens[:, :-1]), np.ascontiguousarray(tokens[:, 1:])
     if spec.kind == "block":

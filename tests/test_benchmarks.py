@@ -25,6 +25,8 @@ def test_operations_follow_from_the_shapes():
         assert specs.flops(specs.find(f"cnn-{n}")) == n * (3 * forward - 2 * 26 * 26 * 9 * 32)
     steps = 32 * 64
     assert specs.flops(specs.find("lstm-32")) == 3 * 2 * steps * (64 * 512 + 128 * 512 + 128 * 65)
+    for kind, gates in (("gru", 3), ("rnn", 1)):
+        assert specs.flops(specs.find(f"{kind}-32")) == 3 * 2 * steps * ((64 + 128) * gates * 128 + 128 * 65)
     assert not specs.flops(specs.find("adam-1m"))
 
 

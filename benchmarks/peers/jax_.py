@@ -43,19 +43,32 @@ def mlp(p: Params, x: Any, spec: Spec) -> Any:
     return linear(p, "4", jax.nn.relu(linear(p, "2", jax.nn.relu(linear(p, "0", x)))))
 
 
-def lstm(p: Params, x: Any, spec: Spec) -> Any:
-    pre = p["embed.weight"][x] @ p["rnn.weight_ih_l0"].T + p["rnn.bias_ih_l0"] + p["rnn.bias_hh_l0"]
-    hidden = spec.sizes["hidden"]
+def recurrent(p: Params, x: Any, spec: Spec) -> Any:
+    lstm, gru = spec.kind == "lstm", spec.kind == "gru"
+    inner = 0 if gru else p["rnn.bias_hh_l0"]  # a GRU's second bias is added to the product with the state
+    pre = p["embed.weight"][x] @ p["rnn.weight_ih_l0"].T + p["rnn.bias_ih_l0"] + inner
 
-    def cell(carry: Any, z: Any) -> Any:
+    def lstm_cell(carry: Any, z: Any) -> Any:
         h, c = carry
         i, f, g, o = jnp.split(z + h @ p["rnn.weight_hh_l0"].T, 4, axis=-1)
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
         h = jax.nn.sigmoid(o) * jnp.tanh(c)
         return (h, c), h
 
-    zeros = jnp.zeros((x.shape[0], hidden), jnp.float32)
-    _, h = jax.lax.scan(cell, (zeros, zeros), pre.transpose(1, 0, 2))
+    def gru_cell(h: Any, a: Any) -> Any:
+        b = h @ p["rnn.weight_hh_l0"].T + p["rnn.bias_hh_l0"]
+        (ar, az, an), (br, bz, bn) = jnp.split(a, 3, axis=-1), jnp.split(b, 3, axis=-1)
+        z = jax.nn.sigmoid(az + bz)
+        h = (1 - z) * jnp.tanh(an + jax.nn.sigmoid(ar + br) * bn) + z * h
+        return h, h
+
+    def rnn_cell(h: Any, a: Any) -> Any:
+        h = jnp.tanh(a + h @ p["rnn.weight_hh_l0"].T)
+        return h, h
+
+    zeros = jnp.zeros((x.shape[0], spec.sizes["hidden"]), jnp.float32)
+    cell, start = (lstm_cell, (zeros, zeros)) if lstm else (gru_cell if gru else rnn_cell, zeros)
+    _, h = jax.lax.scan(cell, start, pre.transpose(1, 0, 2))
     return linear(p, "head", h.transpose(1, 0, 2))
 
 
@@ -119,7 +132,7 @@ def build(spec: Spec, variant: str) -> Callable[[], float]:
         g = {str(i): jnp.asarray(v) for i, v in enumerate(grads)}
         update = jax.jit(lambda p, m, v, t: adam(p, g, m, v, t), donate_argnums=(0, 1, 2))
     else:
-        forward = {"cnn": cnn, "mlp": mlp, "lstm": lstm, "gpt": gpt, "block": block}[spec.kind]
+        forward = {"cnn": cnn, "mlp": mlp, "gpt": gpt, "block": block}.get(spec.kind, recurrent)
         p = {k: jnp.asarray(v) for k, v in weights(spec.kind).items()}
         inputs = [jnp.asarray(a) for a in data(spec)]
         if not spec.train:

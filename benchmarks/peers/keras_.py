@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -53,15 +54,21 @@ def mlp(w: dict[str, Any], s: dict[str, int]) -> keras.Model:
     return model
 
 
-def lstm(w: dict[str, Any], s: dict[str, int]) -> keras.Model:
+def recurrent(w: dict[str, Any], s: dict[str, int], kind: str) -> keras.Model:
+    layer = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}[kind]
     model = keras.Sequential([
         layers.Input((s["steps"],), dtype="int64"), layers.Embedding(s["vocab"], s["embed"]),
-        layers.LSTM(s["hidden"], return_sequences=True), layers.Dense(s["vocab"]),
+        layer(s["hidden"], return_sequences=True), layers.Dense(s["vocab"]),
     ])  # fmt: skip
-    model.set_weights([
-        w["embed.weight"], w["rnn.weight_ih_l0"].T, w["rnn.weight_hh_l0"].T,
-        w["rnn.bias_ih_l0"] + w["rnn.bias_hh_l0"], w["head.weight"].T, w["head.bias"],
-    ])  # fmt: skip
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    w_ih, w_hh, b_ih, b_hh = (w[f"rnn.{name}"] for name in names)
+    bias = b_ih + b_hh
+    if kind == "gru":  # its gates are r, z, n there, and z, r, n here, and it keeps both biases
+        w_ih, w_hh, b_ih, b_hh = (
+            np.concatenate([np.split(a, 3)[i] for i in (1, 0, 2)]) for a in (w_ih, w_hh, b_ih, b_hh)
+        )
+        bias = np.stack([b_ih, b_hh])
+    model.set_weights([w["embed.weight"], w_ih.T, w_hh.T, bias, w["head.weight"].T, w["head.bias"]])
     return model
 
 
@@ -150,9 +157,8 @@ def build(spec: Spec, variant: str) -> Callable[[], float]:
     if spec.kind == "adam":
         return adam(*data(spec))
     arrays = data(spec)
-    model = {"cnn": cnn, "mlp": mlp, "lstm": lstm, "gpt": gpt, "block": block}[spec.kind](
-        weights(spec.kind), spec.sizes
-    )
+    made = {"cnn": cnn, "mlp": mlp, "gpt": gpt, "block": block}.get(spec.kind) or partial(recurrent, kind=spec.kind)
+    model = made(weights(spec.kind), spec.sizes)
     x = arrays[0]
     if spec.kind in ("cnn", "block"):
         x = np.ascontiguousarray(x.transpose(0, 2, 3, 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pullback as pb
@@ -23,11 +24,11 @@ def mlp() -> nn.Module:
     return nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
-class CharLSTM(nn.Module):
-    def __init__(self, s: dict[str, int]) -> None:
+class Recurrent(nn.Module):
+    def __init__(self, s: dict[str, int], layer: type[nn.Module]) -> None:
         super().__init__()
         self.embed = nn.Embedding(s["vocab"], s["embed"])
-        self.rnn = nn.LSTM(s["embed"], s["hidden"], batch_first=True)
+        self.rnn = layer(s["embed"], s["hidden"], batch_first=True)
         self.head = nn.Linear(s["hidden"], s["vocab"])
 
     def forward(self, x: pb.Tensor) -> pb.Tensor:
@@ -148,7 +149,8 @@ def build(spec: Spec, variant: str) -> Callable[[], float]:
 
         return elementwise
     made = {"cnn": cnn, "mlp": mlp}
-    sized = {"lstm": CharLSTM, "gpt": GPT, "block": ResNetBlock}
+    recurrent = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+    sized = {"gpt": GPT, "block": ResNetBlock, **{k: partial(Recurrent, layer=v) for k, v in recurrent.items()}}
     model = made[spec.kind]() if spec.kind in made else sized[spec.kind](spec.sizes)
     model.load_state_dict(weights(spec.kind), strict=False)
     inputs = [pb.tensor(a) for a in data(spec)]
