@@ -212,6 +212,12 @@ def test_numpy_arguments_arrive_as_tensors() -> None:
     assert double.replayed == 2
 
 
+def test_nothing_at_all(backend: str) -> None:
+    f = pb.compile(lambda x: pb.grad(lambda x: pb.prod(x, axis=0).sum())(x))
+    for _ in range(4):
+        assert f(pb.ones((2, 0))).shape == (2, 0)
+
+
 def test_results_stay_what_they_were() -> None:
     for backend in ("numpy", "numba"):
         with pb.backend(backend):

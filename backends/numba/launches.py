@@ -44,7 +44,7 @@ class _Copies:
     def __init__(self, args: tuple[Any, ...], constant: frozenset[int]) -> None:
         self.memory: dict[int, tuple[Array, Array, Array]] = {}  # owner -> bytes of the copy, its values, other values
         self.args = tuple(
-            self._copy(a) if type(a) is np.ndarray and i not in constant else a for i, a in enumerate(args)
+            self._copy(a) if type(a) is np.ndarray and a.size and i not in constant else a for i, a in enumerate(args)
         )
 
     def _copy(self, a: Array) -> Array:
@@ -55,9 +55,8 @@ class _Copies:
         made, values, others = self.memory[id(owner)]
         before, after = extent(a)
         at = a.ctypes.data - owner.ctypes.data
-        if a.size:
-            region = slice(at - before, at + after)
-            others[region].view(a.dtype)[...] = _others(values[region].view(a.dtype))
+        region = slice(at - before, at + after)
+        others[region].view(a.dtype)[...] = _others(values[region].view(a.dtype))
         return np.ndarray(a.shape, a.dtype, made, at, a.strides)
 
     def fill(self, other: bool) -> None:
@@ -193,7 +192,7 @@ class Player:
         """The array, or the one like it in the shared block."""
         owner = owner_of(array)
         start = self._places.get(id(owner))
-        if start is None:
+        if start is None or not array.size:
             return array
         offset = start + array.ctypes.data - owner.ctypes.data
         return np.ndarray(array.shape, array.dtype, self._block, offset, array.strides)
