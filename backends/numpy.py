@@ -19,7 +19,7 @@ from .numpy_updates import kernels as update_kernels
 UFUNCS: dict[str, Callable[..., Any]] = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.true_divide,
     "negative": np.negative, "exp": np.exp, "log": np.log, "tanh": np.tanh, "sqrt": np.sqrt, "sin": np.sin,
-    "cos": np.cos, "abs": np.abs, "maximum": np.maximum, "minimum": np.minimum,
+    "cos": np.cos, "abs": np.abs, "reciprocal": np.reciprocal, "maximum": np.maximum, "minimum": np.minimum,
     "power": operator.pow,  # the operator has short ways for exponents like 2 and 0.5, which np.power lacks
     "exp2": np.exp2, "expm1": np.expm1, "log1p": np.log1p, "log2": np.log2, "log10": np.log10,
     "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh,
@@ -80,6 +80,29 @@ def where(condition: Array, x: Array, y: Array) -> Array:
     if type(x) is float and x == 0.0 and getattr(y, "dtype", None) in FLOATING:
         return masked(np.logical_not(condition), y)
     return np.where(condition, x, y)
+
+
+def square(x: Array) -> Array:
+    """x², of bools too, which `np.square` would make numbers."""
+    product: Array = np.multiply(x, x)
+    return product
+
+
+def rsqrt(x: Array) -> Array:
+    """1/√x."""
+    root: Array = np.reciprocal(np.sqrt(x))
+    return root
+
+
+def clip(x: Array, *, min: float | None, max: float | None) -> Array:
+    """x limited to [min, max], either of which may be None."""
+    limited: Array = np.clip(x, min, max)
+    return limited
+
+
+def astype(x: Array, *, dtype: str) -> Array:
+    """The values in another dtype."""
+    return x.astype(dtype)
 
 
 def sum_(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
@@ -148,6 +171,8 @@ class NumpyBackend(Backend):
             self.kernels[op] = Kernel(ufunc)
         self.kernels["tanh_grad"] = Kernel(tanh_grad)
         self.kernels["where"] = Kernel(where)
+        for op, fn in (("square", square), ("rsqrt", rsqrt), ("clip", clip), ("astype", astype)):
+            self.kernels[op] = Kernel(fn)
         for op, reduce in (("sum", sum_), ("mean", mean_), ("max", max_), ("min", min_)):
             self.kernels[op] = Kernel(reduce)
         self.kernels.update(update_kernels())

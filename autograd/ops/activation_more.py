@@ -1,9 +1,10 @@
-"""Further activation functions, composed of other ops, with PyTorch's names, defaults and slopes at the kinks."""
+"""Further activation functions, most composed of other ops, with PyTorch's names, defaults and slopes at the kinks."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ..primitive import primitive
 from .activation import elu, sigmoid, softplus
 from .elementwise import multiply, where
 from .shape import either, one_axis, reshape_, split_
@@ -23,6 +24,23 @@ SELU_SCALE = 1.0507009873554804934193349852946
 # ------------------------------------------------------------------ pieces of straight lines
 
 
+@primitive(name="hardtanh", elementwise=True, floating=True)
+def hardtanh_(x: Array, /, *, low: float, high: float, xp: Any) -> Array:
+    """x limited to [low, high]. ∂x = g strictly inside, else 0."""
+    return xp.clip(x, low, high)
+
+
+@primitive(elementwise=True)
+def hardtanh_grad(u: Array, x: Array, /, *, low: float, high: float, slope: float = 1.0, xp: Any) -> Array:
+    """slope·u where low < x < high, else 0. ∂u alike; ∂x is 0."""
+    inside = xp.logical_not(xp.logical_or(x <= low, x >= high))
+    return xp.masked(inside, u if slope == 1 else u * slope)
+
+
+hardtanh_.vjp(x=lambda g, x, low, high: hardtanh_grad(g, x, low=low, high=high, slope=1.0))
+hardtanh_grad.vjp(u=lambda g, x, low, high, slope: hardtanh_grad(g, x, low=low, high=high, slope=slope))
+
+
 def hardtanh(x: Array, min_val: float = -1.0, max_val: float = 1.0) -> Array:
     """x limited to [min_val, max_val]. The slope at the bounds is 0, where `clip` has 1.
 
@@ -32,7 +50,7 @@ def hardtanh(x: Array, min_val: float = -1.0, max_val: float = 1.0) -> Array:
     """
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
-    return where(x <= min_val, min_val, where(x >= max_val, max_val, x))
+    return hardtanh_(x, low=float(min_val), high=float(max_val))
 
 
 def relu6(x: Array) -> Array:
@@ -40,14 +58,37 @@ def relu6(x: Array) -> Array:
     return hardtanh(x, 0.0, 6.0)
 
 
-def hardsigmoid(x: Array) -> Array:
+@primitive(elementwise=True, floating=True)
+def hardsigmoid(x: Array, /, *, xp: Any) -> Array:
     """min(max(x + 3, 0), 6)/6; the slope at −3 and 3 is 0."""
-    return relu6(x + 3.0) / 6.0
+    return xp.clip(x + 3.0, 0.0, 6.0) / 6.0
 
 
-def hardswish(x: Array) -> Array:
+hardsigmoid.vjp(x=lambda g, x: hardtanh_grad(g, x, low=-3.0, high=3.0, slope=1.0 / 6.0))
+
+
+@primitive(elementwise=True, floating=True)
+def hardswish(x: Array, /, *, xp: Any) -> Array:
     """x·min(max(x + 3, 0), 6)/6; the slope at −3 is 0, at 3 it is 1. Howard et al. 2019, "MobileNetV3"."""
-    return x * relu6(x + 3.0) / 6.0
+    return x * xp.clip(x + 3.0, 0.0, 6.0) / 6.0
+
+
+@primitive(elementwise=True)
+def hardswish_grad(u: Array, x: Array, /, *, xp: Any) -> Array:
+    """Cotangent of hardswish's input x: 0 where x <= −3, u where x >= 3, u·(2x + 3)/6 between.
+
+    ∂u alike; ∂x = g·u/3 where −3 < x < 3, else 0.
+    """
+    above = x >= 3.0
+    between = xp.logical_not(xp.logical_or(x <= -3.0, above))
+    return xp.masked(above, u) + xp.masked(between, u * ((x + x + 3.0) / 6.0))
+
+
+hardswish.vjp(x=lambda g, x: hardswish_grad(g, x))
+hardswish_grad.vjp(
+    u=lambda g, x: hardswish_grad(g, x),
+    x=lambda g, u, x: hardtanh_grad(g * u, x, low=-3.0, high=3.0, slope=1.0 / 3.0),
+)
 
 
 def prelu(x: Array, weight: Array) -> Array:

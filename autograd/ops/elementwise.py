@@ -169,14 +169,19 @@ where.vjp(
 )
 
 
-def _larger(g: Array, x: Array, y: Array) -> Array:
-    """The cotangent where x > y, and half of it where x = y. (Choices beside 0 are the quick ones.)"""
-    tie = x == y
-    return where(x < y, 0.0, where(tie, 0.0, g) + where(tie, 0.5 * g, 0.0))
+@primitive(elementwise=True)
+def larger_share(u: Array, x: Array, y: Array, /, *, xp: Any) -> Array:
+    """The share of a cotangent u that the larger of x and y gives x: 0 where x < y, u/2 where they are equal, else u.
+
+    ∂u alike; ∂x and ∂y are 0.
+    """
+    less, tie = x < y, x == y
+    return xp.masked(xp.logical_not(xp.logical_or(less, tie)), u) + xp.masked(tie, 0.5 * u)
 
 
-maximum.vjp(x=_larger, y=lambda g, x, y: _larger(g, y, x))
-minimum.vjp(x=lambda g, x, y: _larger(g, y, x), y=_larger)
+larger_share.vjp(u=lambda g, x, y: larger_share(g, x, y))
+maximum.vjp(x=lambda g, x, y: larger_share(g, x, y), y=lambda g, x, y: larger_share(g, y, x))
+minimum.vjp(x=lambda g, x, y: larger_share(g, y, x), y=lambda g, x, y: larger_share(g, x, y))
 
 
 @primitive(name="clip")

@@ -68,6 +68,12 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
         ("leaky_relu", "leaky_relu_grad", "elu", "elu_grad", "softplus", "softplus_grad"),
         ("pointwise", guards.shaped),
     ),
+    "hardtanh": ("choices", guards.shaped),
+    "hardtanh_grad": ("choices", guards.shaped),
+    "hardsigmoid": ("choices", guards.one_shape),
+    "hardswish": ("choices", guards.one_shape),
+    "hardswish_grad": ("choices", guards.one_shape),
+    "larger_share": ("choices", guards.larger_share),
     "gelu": ("pointwise", guards.gelu),
     "gelu_grad": ("pointwise", guards.gelu),
     "attention": ("attention", guards_sequence.attention),
@@ -89,8 +95,10 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
 
 # ops that NumPy computes where arrays are small, and how many arrays they take
 _SIZED: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(("exp", "log", "tanh", "sqrt", "negative"), sizes.unary),
-    **dict.fromkeys(("add", "subtract", "multiply", "divide", "power"), sizes.binary),
+    **dict.fromkeys(
+        ("exp", "log", "tanh", "sqrt", "rsqrt", "square", "reciprocal", "negative", "abs", "sign"), sizes.unary
+    ),
+    **dict.fromkeys(("add", "subtract", "multiply", "divide", "power", "maximum", "minimum"), sizes.binary),
 }
 
 
@@ -128,7 +136,11 @@ class NumbaBackend(NumpyBackend):
         for op, (module, guard) in _KERNELS.items():
             self.kernels[op] = Kernel(_Deferred(module, op), guard)
         for op, by_size in _SIZED.items():
-            self.kernels[op] = Kernel(by_size(self._inherited[op].fn, _Deferred("pointwise", op)))
+            name = "abs_" if op == "abs" else op
+            self.kernels[op] = Kernel(by_size(self._inherited[op].fn, _Deferred("pointwise", name)))
+        for op in ("clip", "astype"):
+            self.kernels[op] = Kernel(sizes.optional(self._inherited[op].fn, _Deferred("choices", op)))
+        self.kernels["where"] = Kernel(sizes.where(self._inherited["where"].fn, _Deferred("choices", "where")))
         for op in ("sum", "mean", "max", "min"):
             self.kernels[op] = Kernel(sizes.reduction(self._inherited[op].fn, _Deferred("reductions", f"{op}_")))
         self.kernels["reshape"] = Kernel(sizes.reshape(_Deferred("copies", "reshape")))

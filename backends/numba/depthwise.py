@@ -60,7 +60,7 @@ def _plan(
 
 
 @jit
-def lanes_of(x: Floats) -> int:
+def lanes_of(x: Floats) -> Any:
     """Elements of one vector."""
     return VECTOR_BYTES // x.itemsize
 

@@ -31,6 +31,13 @@ def one_shape(*arrays: Array) -> bool:
     return floats(*arrays) and all(a.shape == arrays[0].shape for a in arrays)
 
 
+def larger_share(u: Array, x: Array, y: Array) -> bool:
+    """As `one_shape`; y may be a number, in an array or by itself."""
+    if type(y) in (int, float):
+        return one_shape(u, x)
+    return floats(u, x, y) and u.shape == x.shape and y.shape in ((), x.shape)
+
+
 def gelu(*arrays: Array, approximate: str) -> bool:
     """As `one_shape`, with a known way to approximate."""
     return approximate in ("none", "tanh") and one_shape(*arrays)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import threads
+from .broadcasting import combine, spread_pair
 from .compile import Floats, Kernel, jit, kernel
 from .gaussian import erf as _erf
 from .gaussian import normal, normal_by_tanh
@@ -192,6 +193,39 @@ def _divide_at(x: Any, y: Any, p: Any, q: Any) -> Any:
     return x / y
 
 
+def _maximum_at(x: Any, y: Any, p: Any, q: Any) -> Any:
+    return choose((x > y) | (x != x), x, y)
+
+
+def _minimum_at(x: Any, y: Any, p: Any, q: Any) -> Any:
+    return choose((x < y) | (x != x), x, y)
+
+
+def _abs_at(x: Any, p: Any, q: Any) -> Any:
+    return abs(x)
+
+
+def _sign_at(x: Any, p: Any, q: Any) -> Any:
+    zero, one = c(0.0, x), c(1.0, x)
+    return choose(x > zero, one, choose(x < zero, -one, choose(x == zero, zero, x)))
+
+
+def _square_at(x: Any, p: Any, q: Any) -> Any:
+    return x * x
+
+
+def _rsqrt_at(x: Any, p: Any, q: Any) -> Any:
+    return c(1.0, x) / np.sqrt(x)
+
+
+def _reciprocal_at(x: Any, p: Any, q: Any) -> Any:
+    return c(1.0, x) / x
+
+
+def _cube_at(x: Any, p: Any, q: Any) -> Any:
+    return x * x * x
+
+
 _relu, _relu_grad = _unary("relu", _relu_at), _binary("relu_grad", _relu_grad_at)
 _leaky_relu, _elu = _unary("leaky_relu", _leaky_relu_at), _unary("elu", _elu_at)
 _leaky_relu_grad, _elu_grad = _binary("leaky_relu_grad", _leaky_relu_grad_at), _binary("elu_grad", _elu_grad_at)
@@ -207,7 +241,7 @@ _erfs, _tanh_grad = _unary("erf", _erf_at), _binary("tanh_grad", _tanh_grad_at)
 # ------------------------------------------------------------ ops
 
 
-def _map(run: Kernel, x: Array, p: float = 0.0, q: float = 0.0) -> Array:
+def map_unary(run: Kernel, x: Array, p: float = 0.0, q: float = 0.0) -> Array:
     """A function of one array; the result lies as it does."""
     source = in_memory_order(x)
     if source is None:
@@ -227,16 +261,16 @@ def _map_one(run: Kernel, x: Array, one: Array) -> Array:
     return out
 
 
-def _join(run: Kernel, u: Array, x: Array, p: float = 0.0, q: float = 0.0) -> Array:
+def map_binary(run: Kernel, u: Array, x: Array, p: float = 0.0, q: float = 0.0, *more: float) -> Array:
     """A function of two arrays of one shape; the result lies as x does."""
     u, x, out = aligned_pair(u, x)
-    run(-(-x.size // SPAN), u, x, in_memory_order(out), p, q)
+    run(-(-x.size // SPAN), u, x, in_memory_order(out), p, q, *more)
     return out
 
 
 def relu(x: Array) -> Array:
     """max(x, 0) of any shape and memory order; the result lies as x does."""
-    return np.maximum(x, 0) if x.size < SMALL else _map(_relu, x)
+    return np.maximum(x, 0) if x.size < SMALL else map_unary(_relu, x)
 
 
 def relu_grad(u: Array, y: Array) -> Array:
@@ -246,82 +280,82 @@ def relu_grad(u: Array, y: Array) -> Array:
 
 def passed(u: Array, y: Array) -> Array:
     """`relu_grad` by a kernel for any size: within an op that is otherwise launches, and so can be replayed."""
-    return _join(_relu_grad, u, y)
+    return map_binary(_relu_grad, u, y)
 
 
 def leaky_relu(x: Array, *, negative_slope: float) -> Array:
     """x where x > 0, else negative_slope·x."""
-    return _map(_leaky_relu, x, negative_slope)
+    return map_unary(_leaky_relu, x, negative_slope)
 
 
 def leaky_relu_grad(u: Array, x: Array, *, negative_slope: float) -> Array:
     """u where x > 0, else negative_slope·u; equal shapes."""
-    return _join(_leaky_relu_grad, u, x, negative_slope)
+    return map_binary(_leaky_relu_grad, u, x, negative_slope)
 
 
 def elu(x: Array, *, alpha: float) -> Array:
     """x where x > 0, else α·(eˣ − 1)."""
-    return _map(_elu, x, alpha)
+    return map_unary(_elu, x, alpha)
 
 
 def elu_grad(u: Array, x: Array, *, alpha: float) -> Array:
     """u where x > 0, else u·α·eˣ; equal shapes."""
-    return _join(_elu_grad, u, x, alpha)
+    return map_binary(_elu_grad, u, x, alpha)
 
 
 def sigmoid(x: Array) -> Array:
     """1/(1 + e⁻ˣ)."""
-    return _map(_sigmoids, x)
+    return map_unary(_sigmoids, x)
 
 
 def sigmoid_grad(u: Array, y: Array) -> Array:
     """u·y·(1 − y); equal shapes."""
-    return u * (y * (1 - y)) if y.size < SMALL else _join(_sigmoid_grad, u, y)
+    return u * (y * (1 - y)) if y.size < SMALL else map_binary(_sigmoid_grad, u, y)
 
 
 def log_sigmoid(x: Array) -> Array:
     """min(x, 0) − log(1 + e^−|x|)."""
-    return _map(_log_sigmoid, x)
+    return map_unary(_log_sigmoid, x)
 
 
 def softplus(x: Array, *, beta: float, threshold: float) -> Array:
     """log(1 + e^(βx))/β, and x where βx > threshold."""
-    return _map(_softplus, x, beta, threshold)
+    return map_unary(_softplus, x, beta, threshold)
 
 
 def softplus_grad(u: Array, x: Array, *, beta: float, threshold: float) -> Array:
     """u·σ(βx), and u where βx > threshold; equal shapes."""
-    return _join(_softplus_grad, u, x, beta, threshold)
+    return map_binary(_softplus_grad, u, x, beta, threshold)
 
 
 def silu(x: Array) -> Array:
     """x·σ(x)."""
-    return _map(_silu, x)
+    return map_unary(_silu, x)
 
 
 def silu_grad(u: Array, x: Array) -> Array:
     """u·s·(1 + x·(1 − s)) with s = σ(x); equal shapes."""
-    return _join(_silu_grad, u, x)
+    return map_binary(_silu_grad, u, x)
 
 
 def gelu(x: Array, *, approximate: str) -> Array:
     """x·Φ(x)."""
-    return _map(_gelus[approximate], x)
+    return map_unary(_gelus[approximate], x)
 
 
 def gelu_grad(u: Array, x: Array, *, approximate: str) -> Array:
     """u·(Φ(x) + x·Φ′(x)); equal shapes."""
-    return _join(_gelu_grads[approximate], u, x)
+    return map_binary(_gelu_grads[approximate], u, x)
 
 
 def erf(x: Array) -> Array:
     """Error function."""
-    return _map(_erfs, x)
+    return map_unary(_erfs, x)
 
 
 def tanh_grad(u: Array, y: Array) -> Array:
     """u·(1 − y²); equal shapes."""
-    return u * (1 - y * y) if y.size < SMALL else _join(_tanh_grad, u, y)
+    return u * (1 - y * y) if y.size < SMALL else map_binary(_tanh_grad, u, y)
 
 
 # ------------------------------------------------------------ what NumPy is fast at: these get large arrays alone
@@ -334,14 +368,16 @@ def _large(ufunc: Any, f: Any, dtypes: frozenset[Any] = _FLOATS) -> Callable[[Ar
     run = _unary(ufunc.__name__, f)
 
     def op(x: Array) -> Array:
-        return ufunc(x) if x.dtype not in dtypes or threads.forked() else _map(run, x)
+        return ufunc(x) if x.dtype not in dtypes or threads.forked() else map_unary(run, x)
 
     op.__doc__ = f"{ufunc.__name__} of every element."
     return op
 
 
 def _large_pair(ufunc: Any, f: Any) -> Callable[[Array, Any], Array]:
-    run, run_one = _binary(ufunc.__name__, f), _with_one(f"{ufunc.__name__}_number", f)
+    name = ufunc.__name__
+    run, run_one = _binary(name, f), _with_one(f"{name}_number", f)
+    spread, spread_back = spread_pair(name, f), spread_pair(f"{name}_reversed", f, reverse=True)
 
     def op(x: Array, y: Any) -> Array:
         if x.dtype not in _FLOATS or threads.forked():
@@ -355,8 +391,12 @@ def _large_pair(ufunc: Any, f: Any) -> Callable[[Array, Any], Array]:
                 return _map_one(run_one, x, y[(slice(0, 1),) * y.ndim])
             if not any(x.strides) and ufunc in (np.add, np.multiply):
                 return _map_one(run_one, y, x[(slice(0, 1),) * x.ndim])
-            return _join(run, x, y)
+            return map_binary(run, x, y)
         whole_shape = np.broadcast_shapes(x.shape, y.shape)
+        if whole_shape in (x.shape, y.shape):
+            out = combine(spread, x, y) if whole_shape == x.shape else combine(spread_back, y, x)
+            if out is not None:
+                return out
         if whole_shape == x.shape and in_memory_order(x) is not None:
             return ufunc(x, y, out=empty_as(x))
         return ufunc(x, y, out=empty(whole_shape, x.dtype))
@@ -371,8 +411,25 @@ exp, log, tanh = (
 sqrt, negative = _large(np.sqrt, _sqrt_at), _large(np.negative, _negative_at)
 add, subtract = _large_pair(np.add, _add_at), _large_pair(np.subtract, _subtract_at)
 multiply, divide = _large_pair(np.multiply, _multiply_at), _large_pair(np.true_divide, _divide_at)
+maximum, minimum = _large_pair(np.maximum, _maximum_at), _large_pair(np.minimum, _minimum_at)
+abs_, sign = _large(np.abs, _abs_at), _large(np.sign, _sign_at)
+square, reciprocal = _large(np.square, _square_at), _large(np.reciprocal, _reciprocal_at)
+_cubes, _rsqrts = _unary("cube", _cube_at), _unary("rsqrt", _rsqrt_at)
+
+
+def rsqrt(x: Array) -> Array:
+    """1/√x."""
+    return np.reciprocal(np.sqrt(x)) if x.dtype not in _FLOATS or threads.forked() else map_unary(_rsqrts, x)
+
+
+#: Exponents for which a power is a few operations, each rounded once.
+_POWERS: dict[float, Callable[[Array], Array]] = {
+    2.0: square, 3.0: lambda x: map_unary(_cubes, x), 0.5: sqrt, -1.0: reciprocal, -0.5: rsqrt,
+    -2.0: lambda x: reciprocal(square(x)),
+}  # fmt: skip
 
 
 def power(x: Array, y: Any) -> Array:
-    """xʸ; they broadcast. A square is a product."""
-    return multiply(x, x) if type(y) in (int, float) and y == 2 else x**y
+    """xʸ; they broadcast."""
+    simple = _POWERS.get(y) if type(y) in (int, float) and x.dtype in _FLOATS and not threads.forked() else None
+    return x**y if simple is None else simple(x)

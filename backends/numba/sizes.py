@@ -36,6 +36,24 @@ def binary(small: Callable[..., Any], large: Callable[..., Any]) -> Callable[...
     return op
 
 
+def optional(small: Callable[..., Any], large: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of one array and options that runs one or the other."""
+
+    def op(x: Array, **options: Any) -> Array:
+        return (small if x.size < LARGE else large)(x, **options)
+
+    return op
+
+
+def where(small: Callable[..., Any], large: Callable[..., Any]) -> Callable[..., Any]:
+    """The choice between two arrays or numbers that runs one or the other, by the size of the condition."""
+
+    def op(condition: Array, x: Array, y: Array) -> Array:
+        return (small if condition.size < LARGE else large)(condition, x, y)
+
+    return op
+
+
 def reduction(small: Callable[..., Any], large: Callable[..., Any]) -> Callable[..., Any]:
     """The function of one array and axes that runs one or the other."""
 

@@ -1,4 +1,4 @@
-"""Rows of `autograd/ops/activation.py`."""
+"""Rows of `autograd/ops/activation.py` and `activation_more.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from ...autograd import ops
-from ...autograd.ops import activation
+from ...autograd.ops import activation, activation_more
 from ..case import Edge, OpCase, nonzero, real, unit
 
 INF, NAN = np.inf, np.nan
@@ -84,4 +84,18 @@ CASES: list[OpCase] = [
            params={"approximate": "none"}),
     OpCase(activation.gelu_grad, [real(3, 4), real(3, 4)], lambda u, x: u * _gelu_tanh_slope(x),
            params={"approximate": "tanh"}, label="tanh"),
+    OpCase(activation_more.hardtanh_, [nonzero(3, 4)], lambda x: np.clip(x, -0.1, 0.9),
+           params={"low": -0.1, "high": 0.9},
+           edges=[Edge([-1.0, -0.1, 0.5, 0.9, NAN], out=[-0.1, -0.1, 0.5, 0.9, NAN],
+                       grads=[[0.0, 0.0, 1.0, 0.0, 1.0]])]),
+    OpCase(activation_more.hardtanh_grad, [real(3, 7), nonzero(3, 7)], lambda u, x: np.where(abs(x) < 0.05, 2 * u, 0),
+           params={"low": -0.05, "high": 0.05, "slope": 2.0}),
+    OpCase(ops.hardsigmoid, [real(5, 7, scale=4.0)], lambda x: np.clip(x + 3, 0, 6) / 6,
+           edges=[Edge([-4.0, -3.0, 0.0, 3.0, NAN], out=[0.0, 0.0, 0.5, 1.0, NAN],
+                       grads=[[0.0, 0.0, 1.0 / 6.0, 0.0, 1.0 / 6.0]])]),
+    OpCase(ops.hardswish, [real(5, 7, scale=4.0)], lambda x: x * np.clip(x + 3, 0, 6) / 6,
+           edges=[Edge([-4.0, -3.0, 0.0, 3.0, 5.0], out=[0.0, 0.0, 0.0, 3.0, 5.0],
+                       grads=[[0.0, 0.0, 0.5, 1.0, 1.0]])]),
+    OpCase(activation_more.hardswish_grad, [real(5, 7), real(5, 7, scale=4.0)],
+           lambda u, x: u * np.where(x <= -3, 0, np.where(x >= 3, 1, (2 * x + 3) / 6))),
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...autograd import ops
-from ...autograd.ops.elementwise import clip_, clip_max, clip_min
+from ...autograd.ops.elementwise import clip_, clip_max, clip_min, larger_share
 from ..case import Edge, OpCase, bools, distinct, fixed, ints, nonzero, positive, real
 
 INF, NAN = np.inf, np.nan
@@ -40,6 +40,10 @@ CASES: list[OpCase] = [
                   [0.5, 1.0, 1.0]])]),
     OpCase(ops.minimum, [distinct(3, 4), real(3, 4)], np.minimum,
            edges=[Edge([1.0, 2.0], [1.0, 3.0], out=[1.0, 2.0], grads=[[0.5, 1.0], [0.5, 0.0]])]),
+    OpCase(larger_share, [real(3, 4), distinct(3, 4), real(3, 4)], lambda u, x, y: np.where(x > y, u, 0),
+           edges=[Edge([4.0, 4.0, 4.0, 4.0], [1.0, 2.0, 3.0, NAN], [2.0, 2.0, 2.0, 2.0], out=[0.0, 2.0, 4.0, 4.0])]),
+    OpCase(larger_share, [real(3, 4), nonzero(3, 4), fixed(0.0)], lambda u, x, y: np.where(x > y, u, 0),
+           label="number"),
     OpCase(ops.where, [bools(3, 4), real(3, 4), real(3, 4)], np.where,
            edges=[Edge([True, False], [1.0, NAN], [INF, 2.0], out=[1.0, 2.0], grads=[None, [1.0, 0.0], [0.0, 1.0]])]),
     OpCase(ops.where, [bools(3, 4), _INTS, _INTS], np.where, label="ints", orders=0),
