@@ -4,6 +4,10 @@ A task holds the scores of as many queries as the tile has rows, or, backward, o
 "FlashAttention", 2022, with whole rows in place of online softmaxes). Keys and values are laid out in panels once a
 task; under a causal mask no product goes further than the keys that its queries see. Queries, keys and values are read
 where they lie, so heads that are strided parts of one projection are not copied; results lie as the queries do.
+
+Forward, blocks of queries are tasks. Backward, a head is one task, which adds up the cotangents of its keys and values
+block by block; where there are few heads their queries are divided among several, each with sums of its own, which are
+joined in order: memory of a few times that of the keys and values, but nothing of the size of the scores.
 """
 
 from __future__ import annotations
@@ -12,17 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from .compile import Floats, Ints, address_of, array_at, jit, kernel
+from .attention_rows import dot_rows, scale_row, slope_row, softmax_row
+from .compile import Floats, Ints, address_of, jit, kernel
 from .gemm import ROWS, WIDTH_BYTES, aligned, pack_all, panels_of, tile
 from .layout import ready
-from .mathematics import exp, exp_below
+from .mathematics import log
 from .memory import empty
-from .sums import larger, plus
-from .vectors import clear_bytes
+from .tile import VECTOR_BYTES, narrow_strided_tile, strided_tile
+from .vectors import add_row, clear_bytes, copy_bytes
 
 Array = Any
 BLOCK = 8 * ROWS  # queries of one task
-CHUNK = 32  # elements that one inner loop handles: its length is known, so none of them is left to a scalar rest
+ENOUGH = 8  # tasks; heads are divided where there are fewer
 
 
 @jit
@@ -39,24 +44,36 @@ def _row_bytes(table: Any, operand: int, size: int) -> Any:
 
 
 @jit
-def _padded(n: int) -> Any:
-    """Elements of a row in scratch memory: whole chunks, and so whole tiles."""
-    return (n + CHUNK - 1) // CHUNK * CHUNK
+def _row_of(n: int, size: int) -> Any:
+    """Elements of a row of scores in scratch memory: whole tiles, and one vector more, as powers of two would bring
+    rows together in the cache.
+    """
+    return ((n * size + WIDTH_BYTES - 1) // WIDTH_BYTES * WIDTH_BYTES + VECTOR_BYTES) // size
+
+
+@jit
+def _whole(n: int, size: int) -> Any:
+    """Elements of whole vectors."""
+    return (n * size + VECTOR_BYTES - 1) // VECTOR_BYTES * VECTOR_BYTES // size
 
 
 @jit
 def _scores(
-    like: Array, a: int, a_row: int, rows: int, panels: int, depth: int, keys: int, zeros: int, out: int, ld: int,
-    corner: int,
+    like: Array, a: int, a_row: int, rows: int, panels: int, depth: int, keys: int, zeros: int, out: int, ld: int
 ) -> None:  # fmt: skip
-    """out = A·B for one tile's rows and so many columns of B, filled up to whole panels."""
-    size = like.itemsize
-    width = WIDTH_BYTES // size
+    """out = A·B for a tile's rows, the last of A standing for missing ones, and so many columns, in whole vectors."""
+    size, none = like.itemsize, like.dtype.type(-np.inf)
+    width, lanes = WIDTH_BYTES // size, VECTOR_BYTES // size
     for left in range(0, keys, width):
-        tile(
-            like, a, a_row, size, panels + left // width * depth * WIDTH_BYTES, zeros, 0, out + left * size, ld * size,
-            rows, width, depth, like.dtype.type(-np.inf), corner,
-        )  # fmt: skip
+        b, c = panels + left // width * depth * WIDTH_BYTES, out + left * size
+        if keys - left > lanes:
+            strided_tile(
+                like, a, a_row, rows - 1, size, b, WIDTH_BYTES, zeros, 0, c, ld * size, depth, none
+            )  # fmt: skip
+        else:
+            narrow_strided_tile(
+                like, a, a_row, rows - 1, size, b, WIDTH_BYTES, zeros, 0, c, ld * size, depth, none
+            )  # fmt: skip
 
 
 @jit
@@ -75,29 +92,6 @@ def _multiply(
         )  # fmt: skip
 
 
-@jit
-def _softmax(row: Floats, seen: int, filled: int, scale: Any) -> Any:
-    """The first `seen` scores become their weights, those up to `filled` 0; returns lse."""
-    top, total = row.dtype.type(-np.inf), row.dtype.type(0)
-    for start in range(0, filled, CHUNK):
-        for j in range(CHUNK):
-            row[start + j] *= scale
-    row[seen:filled] = top
-    for start in range(0, filled, CHUNK):
-        for j in range(CHUNK):
-            top = larger(row[start + j], top)
-    for start in range(0, filled, CHUNK):
-        for j in range(CHUNK):
-            e = exp_below(row[start + j] - top)
-            row[start + j] = e
-            total = plus(total, e)
-    share = row.dtype.type(1) / total
-    for start in range(0, filled, CHUNK):
-        for j in range(CHUNK):
-            row[start + j] *= share
-    return top + np.log(total)
-
-
 @kernel
 def _forward_block(like: Floats, lse: Floats, table: Ints, sizes: Ints, scale: float, task: int) -> None:
     """Operands: q, k, v, out."""
@@ -107,7 +101,7 @@ def _forward_block(like: Floats, lse: Floats, table: Ints, sizes: Ints, scale: f
     batch, head, size, stop = unit // heads, unit % heads, like.itemsize, min(start + BLOCK, queries)
     if causal:
         keys = min(keys, stop)
-    ld, width, factor = _padded(keys), WIDTH_BYTES // size, like.dtype.type(scale)
+    ld, width, factor = _row_of(keys, size), WIDTH_BYTES // size, like.dtype.type(scale)
     k_bytes, v_bytes = panels_of(d, keys, size), panels_of(keys, e, size)
     memory = np.empty((k_bytes + v_bytes) // size + ROWS * ld + (2 + ROWS) * width, like.dtype)
     k_panels = aligned(memory)
@@ -116,54 +110,40 @@ def _forward_block(like: Floats, lse: Floats, table: Ints, sizes: Ints, scale: f
     corner = zeros + WIDTH_BYTES
     scores = corner + ROWS * WIDTH_BYTES
     clear_bytes(zeros, WIDTH_BYTES)
-    k_row, v_row = _row_bytes(table, 1, size), _row_bytes(table, 2, size)
+    shares = np.empty(ROWS, like.dtype)
+    k_row, v_row, out_row = _row_bytes(table, 1, size), _row_bytes(table, 2, size), _row_bytes(table, 3, size)
     pack_all(like, _part(table, 1, batch, head, 0, size), size, k_row, d, keys, k_panels)
     pack_all(like, _part(table, 2, batch, head, 0, size), v_row, size, keys, e, v_panels)
     for first in range(start, stop, ROWS):
         rows = min(ROWS, stop - first)
         reach = min(keys, first + rows) if causal else keys
         q = _part(table, 0, batch, head, first, size)
-        _scores(like, q, _row_bytes(table, 0, size), rows, k_panels, d, reach, zeros, scores, ld, corner)
+        _scores(like, q, _row_bytes(table, 0, size), rows, k_panels, d, reach, zeros, scores, ld)
         for r in range(rows):
             seen = min(keys, first + r + 1) if causal else keys
-            row = array_at(like, scores + r * ld * size, ld)
-            lse[unit * queries + first + r] = _softmax(row, seen, _padded(reach), factor)
+            top, total = softmax_row(like, scores + r * ld * size, seen, _whole(reach, size), factor)
+            lse[unit * queries + first + r] = top + log(total)
+            shares[r] = like.dtype.type(1) / total
+        out = _part(table, 3, batch, head, first, size)
         _multiply(
-            like, scores, ld * size, size, v_panels, keys * WIDTH_BYTES, zeros, 0,
-            _part(table, 3, batch, head, first, size), _row_bytes(table, 3, size), rows, e, reach, corner,
+            like, scores, ld * size, size, v_panels, keys * WIDTH_BYTES, zeros, 0, out, out_row, rows, e, reach, corner
         )  # fmt: skip
+        if reach:
+            for r in range(rows):
+                scale_row(like, out + r * out_row, e, shares.ctypes.data + r * size)
     memory[0] = 0  # an address alone does not keep an array's memory
-
-
-@jit
-def _slopes(
-    weights: Floats, slopes: Floats, g: Floats, y: Floats, shift: Any, more: Any, seen: int, filled: int, scale: Any
-) -> None:
-    """Scores q·k to weights, and gy·v to the scores' cotangents; beyond `seen` both are 0."""
-    zero = weights.dtype.type(0)
-    inner = zero
-    for j in range(g.size):
-        inner = plus(inner, g[j] * y[j])
-    shared = more - inner
-    for start in range(0, filled, CHUNK):
-        for j in range(CHUNK):
-            weights[start + j] = exp(weights[start + j] * scale - shift)
-        for j in range(CHUNK):
-            slopes[start + j] = weights[start + j] * (slopes[start + j] + shared) * scale
-    weights[seen:filled] = zero
-    slopes[seen:filled] = zero
 
 
 @jit
 def _gather(
     like: Array, a: int, ld: int, panels: int, out: int, out_row: int, columns: int, keys: int, start: int, rows: int,
-    causal: int, zeros: int, corner: int,
+    begun: int, causal: int, zeros: int, corner: int,
 ) -> None:  # fmt: skip
     """Add Aᵀ·B to `out`, or set it where this block of queries is the first to see a key. A: (rows, keys) by ld."""
     size = like.itemsize
     for j in range(0, keys, ROWS):
         i = max(0, j - start) if causal else 0
-        new = start == 0 or (causal and j >= start)
+        new = not begun or (causal and j >= start)
         target = out + j * out_row
         _multiply(
             like, a + (i * ld + j) * size, size, ld * size, panels + i * WIDTH_BYTES, rows * WIDTH_BYTES,
@@ -176,11 +156,17 @@ def _gather(
 def _backward_head(
     like: Floats, lse: Floats, glse: Floats, table: Ints, sizes: Ints, scale: float, task: int
 ) -> None:  # fmt: skip
-    """One head, block by block. Operands: q, k, v, y, gy, ∂q, ∂k, ∂v."""
+    """One head, or one of several parts of its queries, block by block. Operands: q, k, v, y, gy, ∂q, ∂k, ∂v.
+
+    Where there are several, theirs of ∂k and ∂v lie one after another. The last, which sees most, comes first.
+    """
     heads, queries, all_keys, d, e, causal = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
-    batch, head, size = task // heads, task % heads, like.itemsize
-    some_keys = min(all_keys, queries) if causal else all_keys
-    ld, width, factor = _padded(some_keys), WIDTH_BYTES // size, like.dtype.type(scale)
+    unit, piece, pieces = task // sizes[6], sizes[6] - 1 - task % sizes[6], sizes[6]
+    batch, head, size = unit // heads, unit % heads, like.itemsize
+    blocks = (queries + BLOCK - 1) // BLOCK
+    begin, end = blocks * piece // pieces * BLOCK, min(queries, blocks * (piece + 1) // pieces * BLOCK)
+    some_keys = min(all_keys, end) if causal else all_keys
+    ld, width, factor = _row_of(some_keys, size), WIDTH_BYTES // size, like.dtype.type(scale)
     k_bytes, v_bytes = panels_of(d, some_keys, size), panels_of(e, some_keys, size)
     back_bytes, q_bytes, g_bytes = panels_of(some_keys, d, size), panels_of(BLOCK, d, size), panels_of(BLOCK, e, size)
     total = k_bytes + v_bytes + back_bytes + q_bytes + g_bytes
@@ -200,10 +186,11 @@ def _backward_head(
     q_row, k_row, v_row = _row_bytes(table, 0, size), _row_bytes(table, 1, size), _row_bytes(table, 2, size)
     g_row, dq_row = _row_bytes(table, 4, size), _row_bytes(table, 5, size)
     dk_row, dv_row = _row_bytes(table, 6, size), _row_bytes(table, 7, size)
+    dk, dv = dk + piece * all_keys * dk_row, dv + piece * all_keys * dv_row
     pack_all(like, k, size, k_row, d, some_keys, k_panels)
     pack_all(like, v, size, v_row, e, some_keys, v_panels)
     pack_all(like, k, k_row, size, some_keys, d, back_panels)
-    for start in range(0, queries, BLOCK):
+    for start in range(begin, end, BLOCK):
         stop = min(start + BLOCK, queries)
         keys = min(some_keys, stop) if causal else some_keys
         q, gy = _part(table, 0, batch, head, start, size), _part(table, 4, batch, head, start, size)
@@ -213,26 +200,43 @@ def _backward_head(
             rows, i = min(ROWS, stop - first), first - start
             reach = min(keys, first + rows) if causal else keys
             band, slope = p + i * ld * size, s + i * ld * size
-            _scores(like, q + i * q_row, q_row, rows, k_panels, d, reach, zeros, band, ld, corner)
-            _scores(like, gy + i * g_row, g_row, rows, v_panels, e, reach, zeros, slope, ld, corner)
+            _scores(like, q + i * q_row, q_row, rows, k_panels, d, reach, zeros, band, ld)
+            _scores(like, gy + i * g_row, g_row, rows, v_panels, e, reach, zeros, slope, ld)
             for r in range(rows):
-                at = task * queries + first + r
-                _slopes(
-                    array_at(like, band + r * ld * size, ld), array_at(like, slope + r * ld * size, ld),
-                    array_at(like, gy + (i + r) * g_row, e),
-                    array_at(like, _part(table, 3, batch, head, first + r, size), e), lse[at], glse[at],
-                    min(keys, first + r + 1) if causal else keys, _padded(reach), factor,
+                at = unit * queries + first + r
+                inner = dot_rows(like, gy + (i + r) * g_row, _part(table, 3, batch, head, first + r, size), e)
+                slope_row(
+                    like, band + r * ld * size, slope + r * ld * size, lse[at], glse[at] - inner,
+                    min(keys, first + r + 1) if causal else keys, _whole(reach, size), factor,
                 )  # fmt: skip
             _multiply(
                 like, slope, ld * size, size, back_panels, some_keys * WIDTH_BYTES, zeros, 0,
                 _part(table, 5, batch, head, first, size), dq_row, rows, d, reach, corner,
             )  # fmt: skip
-        _gather(like, s, ld, q_panels, dk, dk_row, d, keys, start, stop - start, causal, zeros, corner)
-        _gather(like, p, ld, g_panels, dv, dv_row, e, keys, start, stop - start, causal, zeros, corner)
+        begun = start > begin
+        _gather(like, s, ld, q_panels, dk, dk_row, d, keys, start, stop - start, begun, causal, zeros, corner)
+        _gather(like, p, ld, g_panels, dv, dv_row, e, keys, start, stop - start, begun, causal, zeros, corner)
     for key in range(some_keys, all_keys):  # that no query sees
         clear_bytes(dk + key * dk_row, d * size)
         clear_bytes(dv + key * dv_row, e * size)
     memory[0] = 0  # an address alone does not keep an array's memory
+
+
+@kernel
+def _join(like: Floats, table: Ints, sizes: Ints, task: int) -> None:
+    """Some keys of one head: the pieces' ∂k and ∂v added up. Operands: the pieces of both, ∂k, ∂v."""
+    heads, keys, pieces, size = sizes[0], sizes[2], sizes[6], like.itemsize
+    blocks = (keys + BLOCK - 1) // BLOCK
+    unit, start = task // blocks, task % blocks * BLOCK
+    batch, head = unit // heads, unit % heads
+    for which in range(2):
+        width, apart = sizes[3 + which], keys * _row_bytes(table, which, size)
+        for key in range(start, min(start + BLOCK, keys)):
+            part = _part(table, which, batch, head, key, size)
+            out = _part(table, 2 + which, batch, head, key, size)
+            copy_bytes(out, part, width * size)
+            for piece in range(1, pieces):
+                add_row(like, part + piece * apart, out, width)
 
 
 def _operand(x: Array) -> tuple[Array, list[int]]:
@@ -255,10 +259,10 @@ def _result(like: Array, shape: tuple[int, ...], dtype: Any) -> Array:
     return empty(shape, dtype)
 
 
-def _run(run: Any, tasks: int, operands: list[Array], sizes: list[int], scale: float, *rows: Array) -> None:
+def _run(run: Any, tasks: int, operands: list[Array], sizes: list[int], before: tuple[Any, ...], *after: Any) -> None:
     kept = [_operand(x) for x in operands]  # copies live until the kernel is done
     table = np.array([number for _, fields in kept for number in fields])
-    run(tasks, *rows, table, np.array(sizes), scale)
+    run(tasks, *before, table, np.array(sizes), *after)
 
 
 def _sizes(q: Array, k: Array, v: Array, causal: bool) -> tuple[int, list[int]]:
@@ -272,7 +276,7 @@ def attention(q: Array, k: Array, v: Array, *, causal: bool, scale: float) -> tu
     units, sizes = _sizes(q, k, v, causal)
     out = _result(q, (*q.shape[:-1], v.shape[-1]), q.dtype)
     lse = np.empty(q.shape[:-1], q.dtype)
-    _run(_forward_block, units * -(-q.shape[-2] // BLOCK), [q, k, v, out], sizes, scale, _LIKE[q.dtype], lse)
+    _run(_forward_block, units * -(-q.shape[-2] // BLOCK), [q, k, v, out], sizes, (_LIKE[q.dtype], lse), scale)
     return out, lse
 
 
@@ -282,8 +286,18 @@ def attention_grad(
     """gy, y: (…, L, e), glse, lse: (…, L) -> cotangents of q, k and v."""
     units, sizes = _sizes(q, k, v, causal)
     dq, dk, dv = (_result(x, x.shape, x.dtype) for x in (q, k, v))
-    rows = (_LIKE[q.dtype], ready(lse), ready(glse))
-    _run(_backward_head, units, [q, k, v, y, gy, dq, dk, dv], sizes, scale, *rows)
+    like = _LIKE[q.dtype]
+    pieces = min(-(-q.shape[-2] // BLOCK), -(-ENOUGH // units)) if units else 1
+    sizes.append(pieces)
+    over_k, over_v = dk, dv
+    if pieces > 1:  # (batches, heads, pieces·keys, width)
+        over_k, over_v = (
+            empty((units // sizes[0], sizes[0], pieces * x.shape[-2], x.shape[-1]), x.dtype) for x in (k, v)
+        )  # fmt: skip
+    operands = [q, k, v, y, gy, dq, over_k, over_v]
+    _run(_backward_head, units * pieces, operands, sizes, (like, ready(lse), ready(glse)), scale)
+    if pieces > 1:
+        _run(_join, units * -(-k.shape[-2] // BLOCK), [over_k, over_v, dk, dv], sizes, (like,))
     return dq, dk, dv
 
 

@@ -54,17 +54,29 @@ def _two_to(z: Lanes) -> Lanes:
     return Lanes(builder, builder.bitcast(builder.shl(builder.bitcast(z.value, words), shift), kind))
 
 
+def _exponential(x: Lanes) -> Lanes:
+    """eˣ for −88 <= x <= 89, beyond 88.4 as inf."""
+    m = mathematics
+    z = x * float(m._LOG2_E) + float(m._ROUND_BIASED)
+    n = z - float(m._ROUND_BIASED)
+    r = (x - n * float(m._LN2_HIGH)) - n * float(m._LN2_LOW)
+    return _polynomial(r, (m._E0, m._E1, m._E2, m._E3, m._E4, 1.0, 1.0)) * _two_to(z)
+
+
 def exp_below(x: Lanes) -> Lanes:
     """eˣ for x <= 0."""
     if not _is_single(x):
         return _each(x, "exp")
-    gone, m = _constant(x, mathematics._EXP_GONE), mathematics
-    a = x.where("<", gone, gone, x)
-    z = a * float(m._LOG2_E) + float(m._ROUND_BIASED)
-    n = z - float(m._ROUND_BIASED)
-    r = (a - n * float(m._LN2_HIGH)) - n * float(m._LN2_LOW)
-    p = _polynomial(r, (m._E0, m._E1, m._E2, m._E3, m._E4, 1.0, 1.0))
-    return p * _two_to(z)
+    gone = _constant(x, mathematics._EXP_GONE)
+    return _exponential(x.where("<", gone, gone, x))
+
+
+def exp(x: Lanes) -> Lanes:
+    """eˣ. Single precision: 0 below −87.7, inf from 88.4."""
+    if not _is_single(x):
+        return _each(x, "exp")
+    much = _constant(x, 89.0)
+    return exp_below(x.where(">", much, much, x))
 
 
 def sigmoid(x: Lanes) -> Lanes:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .compile import Flag, Floats, Ints, intrinsic, kernel
+from .compile import Flag, Floats, Ints, kernel
 from .layout import ready
 from .memory import empty
 from .sizes import COPIED
-from .vectors import copy_bytes, elementwise, vector_code
+from .vectors import add_row, copy_bytes
 
 Array = Any
 
@@ -57,16 +57,6 @@ def take(x: Array, index: Array, *, axis: int) -> Array:
     return out
 
 
-@intrinsic
-def _add_row(typingctx: Any, like: Any, x: Any, out: Any, count: Any) -> Any:
-    """out += x, `count` elements at two addresses."""
-    return vector_code(
-        like, (x, out, count), lambda code, x, out, count: elementwise(
-            code, count, lambda load, store: store(load(out) + load(x), out)
-        )
-    )  # fmt: skip
-
-
 @kernel
 def _add_rows(
     g: Floats, index: Ints, out: Floats, wrong: Flag, width: int, size: int, columns: int, task: int
@@ -81,7 +71,7 @@ def _add_rows(
             wrong[0] = 1
             continue
         row = row + size if row < 0 else row
-        _add_row(
+        add_row(
             g, g.ctypes.data + (i * width + left) * itemsize, out.ctypes.data + (row * width + left) * itemsize, count
         )
 

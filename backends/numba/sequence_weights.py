@@ -15,20 +15,19 @@ from typing import Any
 import numpy as np
 
 from . import memory
-from .compile import Floats, Ints, intrinsic, jit, kernel
+from .compile import Floats, Ints, jit, kernel
 from .gemm import DEPTH, ROWS, WIDTH_BYTES, aligned
 from .repeats import Repeats
 from .tile import VECTOR_BYTES, VECTORS, strided_tile, tile_width
 from .vectors import (
+    add_row,
     clear_bytes,
     copy_bytes,
     copy_heights,
     copy_widths,
-    elementwise,
     fetch_to_write,
     sum_vectors,
     transpose_vectors,
-    vector_code,
 )  # fmt: skip
 
 Array = Any
@@ -87,16 +86,6 @@ def fetch_tiles(like: Array, tiles: int, k: int, rows: int, some: int, first: in
 # ---------------------------------------------------------------- products
 
 
-@intrinsic
-def _add_row(typingctx: Any, like: Any, x: Any, out: Any, count: Any) -> Any:
-    """out += x, `count` elements at two addresses."""
-    return vector_code(
-        like, (x, out, count), lambda code, x, out, count: elementwise(
-            code, count, lambda load, store: store(load(out) + load(x), out)
-        )
-    )  # fmt: skip
-
-
 @jit
 def _accumulate(
     like: Array, tiles: int, apart: int, count: int, panel: int, rows: int, sums: int, zeros: int, total: int
@@ -118,7 +107,7 @@ def _accumulate(
             clear_bytes(span, WIDTH_BYTES)
             for v in range(VECTORS):
                 sum_vectors(like, b + v * VECTOR_BYTES, WIDTH_BYTES, depth, span + v * VECTOR_BYTES)
-            _add_row(like, span, total, WIDTH_BYTES // like.itemsize)
+            add_row(like, span, total, WIDTH_BYTES // like.itemsize)
 
 
 @jit
@@ -142,7 +131,7 @@ def _add_up(like: Array, ids: Array, panel: int, sums: int, found: int) -> None:
     """The rows of a panel added up by the number that each has."""
     clear_bytes(sums, found * WIDTH_BYTES)
     for k in range(ids.size):
-        _add_row(like, panel + k * WIDTH_BYTES, sums + ids[k] * WIDTH_BYTES, WIDTH_BYTES // like.itemsize)
+        add_row(like, panel + k * WIDTH_BYTES, sums + ids[k] * WIDTH_BYTES, WIDTH_BYTES // like.itemsize)
 
 
 @kernel

@@ -265,6 +265,16 @@ def elementwise(code: Code, count: Any, body: Callable[[Callable[[Any], Lanes], 
 
 
 @intrinsic
+def add_row(typingctx: Any, like: Any, x: Any, out: Any, count: Any) -> Any:
+    """out += x, `count` elements at two addresses."""
+    return vector_code(
+        like, (x, out, count), lambda code, x, out, count: elementwise(
+            code, count, lambda load, store: store(load(out) + load(x), out)
+        )
+    )  # fmt: skip
+
+
+@intrinsic
 def mask_vector(typingctx: Any, like: Any, g: Any, y: Any, out: Any) -> Any:
     """g where y is positive or NaN, else 0."""
 

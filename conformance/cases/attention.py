@@ -49,6 +49,7 @@ CASES: list[OpCase] = [
     *_row("one-query", (2, 1, 3), (2, 4, 3), (2, 4, 1), False),
     *_row("one-key", (2, 4, 3), (2, 1, 3), (2, 1, 2), True),
     *_row("tiles", (1, 13, 17), (1, 19, 17), (1, 19, 18), True),
+    *_row("long", (1, 67, 2), (1, 70, 2), (1, 70, 3), True),
     *_row("broadcast", (2, 1, 3, 4), (3, 2, 4), (1, 3, 2, 5), False),
     *_row("no-batch", (0, 3, 2), (0, 4, 2), (0, 4, 2), False),
     *_row("no-queries", (0, 2), (4, 2), (4, 2), False),
