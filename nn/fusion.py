@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..autograd import ops
+from ..autograd.state import is_grad_enabled
 from ..autograd.tensor import Tensor
+from . import functional as F
 from .hooks import observed
-from .layers.activation import ReLU
+from .layers.activation import GELU, ReLU
 from .layers.conv import Conv2d
 from .layers.linear import Linear
 from .layers.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
@@ -16,10 +18,21 @@ from .layers.pooling import MaxPool2d
 from .module import Module
 
 
+def _fits(linear: Any, x: Tensor) -> bool:
+    """If not, the layer itself does it, or says what is wrong."""
+    return linear.bias is not None and x.ndim > 0 and x.shape[-1] == linear.in_features
+
+
 def _linear_relu(linear: Any, _: Any, x: Tensor) -> Tensor | None:
-    if linear.bias is None or not x.ndim or x.shape[-1] != linear.in_features:
-        return None  # the layer itself does it, or says what is wrong
-    return ops.linear_relu(x, linear.weight, linear.bias)
+    return ops.linear_relu(x, linear.weight, linear.bias) if _fits(linear, x) else None
+
+
+def _linear_gelu(linear: Any, gelu: Any, x: Tensor) -> Tensor | None:
+    """Only where a gradient will be wanted: the op computes what that needs beside the values."""
+    if not _fits(linear, x) or not is_grad_enabled():
+        return None
+    y: Tensor = ops.linear_gelu(x, linear.weight, linear.bias, approximate=gelu.approximate)[0]
+    return y
 
 
 def _convolution(conv: Any, x: Tensor) -> dict[str, Any] | None:
@@ -59,6 +72,7 @@ _ROWS: dict[tuple[type, ...], tuple[str, Any]] = {
     (Conv2d, ReLU, MaxPool2d): ("conv2d_relu_max_pool2d", _conv2d_relu_max_pool2d),
     (Conv2d, ReLU): ("conv2d_relu", _conv2d_relu),
     (Linear, ReLU): ("linear_relu", _linear_relu),
+    (Linear, GELU): ("linear_gelu", _linear_gelu),
     **dict.fromkeys(
         ((norm, ReLU) for norm in (BatchNorm1d, BatchNorm2d, BatchNorm3d)), ("batch_norm_relu", _batch_norm_relu)
     ),
@@ -83,3 +97,13 @@ def run_fused(modules: Sequence[Module], i: int, x: Any) -> tuple[Tensor, int] |
         if out is not None:
             return out, len(row)
     return None
+
+
+_MODULES: dict[Any, Module] = {F.relu: ReLU(), F.gelu: GELU()}
+
+
+def activated(linear: Linear, activation: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """activation(linear(x)), as one op where there is one for that function."""
+    module = _MODULES.get(activation)
+    fused = None if module is None else run_fused((linear, module), 0, x)
+    return activation(linear(x)) if fused is None else fused[0]

@@ -47,6 +47,38 @@ def test_same_values_and_gradients_as_one_by_one() -> None:
             np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_sequential_joins_linear_and_gelu_where_gradients_are_recorded(approximate: str) -> None:
+    data = np.random.default_rng(0).standard_normal((3, 5, 7)).astype("f")
+    with pb.backend("numba"):
+        model = nn.Sequential(nn.Linear(7, 9), nn.GELU(approximate), nn.Linear(9, 2))
+        results = []
+        for run in (model, lambda x: model[2](model[1](model[0](x)))):
+            x = pb.tensor(data, requires_grad=True)
+            out = run(x)
+            assert ("linear_gelu" in ops_of(out)) is (run is model)
+            results.append([out.detach(), *pb.gradients((out**2).sum(), [x, *model.parameters()])])
+        for a, b in zip(*results, strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-5)
+        with pb.no_grad():
+            np.testing.assert_array_equal(model(x).numpy(), model[2](model[1](model[0](x))).numpy())
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_transformer_layers_join_their_activation(activation: str) -> None:
+    data = np.random.default_rng(0).standard_normal((3, 5, 8)).astype("f")
+    outs = []
+    for backend in ("numba", "numpy"):
+        with pb.backend(backend):
+            pb.manual_seed(0)
+            layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, activation=activation, batch_first=True)
+            out = layer(pb.tensor(data))
+            assert (f"linear_{activation}" in ops_of(out)) is (backend == "numba")
+            outs.append([out.detach().numpy(), *(g.numpy() for g in pb.gradients(out.sum(), [*layer.parameters()]))])
+    for a, b in zip(*outs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5)
+
+
 def test_a_hook_sees_its_layer() -> None:
     with pb.backend("numba"):
         model = build()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..ops.activation import relu, relu_grad
+from ..ops.activation import gelu, gelu_grad, gelu_second, relu, relu_grad
 from ..ops.attention import attention, attention_grad
 from ..ops.conv import conv2d, conv2d_bias, conv2d_input_grad, conv2d_weight_grad
 from ..ops.elementwise import multiply
-from ..ops.fused import conv2d_relu, linear_relu, linear_relu_grad
+from ..ops.fused import conv2d_relu
+from ..ops.fused_linear import linear_gelu, linear_gelu_grad, linear_relu, linear_relu_grad
 from ..ops.linalg import einsum_pair, label, matmul, mT
 from ..ops.linear import linear, linear_grad
 from ..ops.reduce import sum_
@@ -91,6 +92,24 @@ def _linear_relu_grad(batch: Batch, gy: Array, y: Array, x: Array, weight: Array
 @linear_relu.batch
 def _linear_relu(batch: Batch, x: Array, weight: Array, bias: Array) -> Array:
     return relu(_linear(batch, x, weight, bias))
+
+
+@linear_gelu.batch
+def _linear_gelu(batch: Batch, x: Array, weight: Array, bias: Array, *, approximate: str) -> tuple[Array, Array]:
+    u = _linear(batch, x, weight, bias)
+    return gelu(u, approximate=approximate), gelu_grad(1.0, u, approximate=approximate)
+
+
+@linear_gelu_grad.batch
+def _linear_gelu_grad(
+    batch: Batch, gy: Array, gslope: Array, slope: Array, x: Array, weight: Array, bias: Array, *, approximate: str,
+    **params: Any,
+) -> Any:  # fmt: skip
+    gy, gslope, slope = (batch.full(a, i) for i, a in enumerate((gy, gslope, slope)))
+    u = _linear(Batch(linear, batch.size, batch.mapped[3:], batch.base), x, weight, bias)
+    v = gy * slope + gslope * gelu_second(u, approximate)
+    inner = Batch(linear_grad, batch.size, (True, *batch.mapped[3:5]), batch.base)
+    return _linear_grad(inner, v, x, weight, **params)
 
 
 def _attention(batch: Batch, *args: Array, **params: Any) -> Any:

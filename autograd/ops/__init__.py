@@ -17,6 +17,7 @@ from .decompositions import *
 from .elementwise import *
 from .extrema import *
 from .fused import *
+from .fused_linear import *
 from .grouping import *
 from .images import *
 from .index import *

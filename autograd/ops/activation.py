@@ -231,15 +231,35 @@ def gelu_grad(u: Array, x: Array, /, *, approximate: str, xp: Any) -> Array:
     return u * (0.5 * (1.0 + t) * (1.0 + (1.0 - t) * x * slope))
 
 
-def _gelu_curve(g: Array, u: Array, x: Array, approximate: str) -> Array:
-    """With t = tanh v and v = c·(x + a·x³): f″ = (1 − t²)·(v′ + x·v″/2 − x·t·v′²)."""
+def gelu_second(x: Array, approximate: str, exp: Any = exp, tanh: Any = tanh) -> Array:
+    """f″ of f = gelu. With t = tanh v and v = c·(x + a·x³): f″ = (1 − t²)·(v′ + x·v″/2 − x·t·v′²).
+
+    exp, tanh: ops, or functions of arrays within a forward.
+    """
     square = x * x
     if approximate == "none":  # Φ″(x) = −x·Φ′(x)
-        return g * u * (_DENSITY * exp(-0.5 * square) * (2.0 - square))
+        return _DENSITY * exp(-0.5 * square) * (2.0 - square)
     t = tanh(x * (_TANH_SCALE + (_TANH_SCALE * _TANH_CUBIC) * square))
     slope = _TANH_SCALE + (3.0 * _TANH_SCALE * _TANH_CUBIC) * square
     half_curve = (3.0 * _TANH_SCALE * _TANH_CUBIC) * square  # x·v″/2
-    return g * u * ((1.0 - t * t) * (slope + half_curve - x * t * (slope * slope)))
+    return (1.0 - t * t) * (slope + half_curve - x * t * (slope * slope))
+
+
+def gelu_third(x: Array, approximate: str) -> Array:
+    """f‴ of f = gelu: Φ′(x)·(x³ − 4x), or, with s = 1 − t² and f″ = s·q: s·(q′ − 2·t·v′·q)."""
+    square = x * x
+    if approximate == "none":
+        return _DENSITY * exp(-0.5 * square) * (x * (square - 4.0))
+    t = tanh(x * (_TANH_SCALE + (_TANH_SCALE * _TANH_CUBIC) * square))
+    s, bend = 1.0 - t * t, 6.0 * _TANH_SCALE * _TANH_CUBIC  # v‴
+    slope = _TANH_SCALE + (0.5 * bend) * square
+    q = slope + (0.5 * bend) * square - x * t * (slope * slope)
+    q_slope = (2.0 * bend) * x - (t + x * s * slope) * (slope * slope) - (2.0 * bend) * t * square * slope
+    return s * (q_slope - 2.0 * t * slope * q)
+
+
+def _gelu_curve(g: Array, u: Array, x: Array, approximate: str) -> Array:
+    return g * u * gelu_second(x, approximate)
 
 
 gelu.vjp(x=lambda g, x, approximate: gelu_grad(g, x, approximate=approximate))

@@ -1,4 +1,4 @@
-"""Neighbouring ops as one, where that saves passes over memory: a layer with the ReLU, and pooling, that follow it.
+"""Neighbouring ops as one, where that saves passes over memory: a convolution with the ReLU and pooling behind it.
 
 Each equals its parts exactly, and its rule is made of their rules, so nothing but speed depends on using them.
 `nn.Sequential` does where it meets the pattern. The forwards here call the parts' forwards; backends with fast
@@ -12,12 +12,11 @@ from typing import Any
 from ..primitive import primitive
 from .activation import relu, relu_grad
 from .conv import Pair, conv2d, conv2d_bias, conv2d_input_grad, conv2d_weight_grad, conv_output_size
-from .linear import linear, linear_grad, linear_parts, linear_second
 from .reduce import sum_
 
 __all__ = [
     "conv2d_relu", "conv2d_relu_grad", "conv2d_relu_max_pool2d", "conv2d_relu_max_pool2d_grad", "gather_places",
-    "linear_relu", "linear_relu_grad", "spread_places",
+    "spread_places",
 ]  # fmt: skip
 
 Array = Any
@@ -209,38 +208,3 @@ def _conv2d_relu_max_pool2d_rule(
 
 
 conv2d_relu_max_pool2d.vjp(_conv2d_relu_max_pool2d_rule)
-
-
-@primitive(promote=True)
-def linear_relu(x: Array, weight: Array, bias: Array, /, *, xp: Any) -> Array:
-    """max(x·Wᵀ + b, 0). See `linear` and `relu`."""
-    return relu.forward(linear.forward(x, weight, bias, xp=xp), xp=xp)
-
-
-@primitive(promote=True, outputs=0)
-def linear_relu_grad(gy: Array, y: Array, x: Array, weight: Array, /, *, need_x: bool, xp: Any) -> tuple[Array, ...]:
-    """Cotangents (weight, bias) or (weight, bias, x) in `linear_relu`, whose result y has the cotangent gy.
-
-    They are those of `linear_grad` for gy where y > 0 and 0 elsewhere.
-    """
-    return tuple(linear_grad.forward(relu_grad.forward(gy, y, xp=xp), x, weight, need_x=need_x, xp=xp))
-
-
-def _linear_relu_grad_rule(
-    g: tuple[Any, ...], gy: Array, y: Array, x: Array, weight: Array, need_x: bool
-) -> tuple[Any, ...]:
-    du, dx, dweight = linear_second(g, relu_grad(gy, y), x, weight, need_x)
-    return relu_grad(du, y), None, dx, dweight
-
-
-linear_relu_grad.vjp(_linear_relu_grad_rule)
-
-
-def _linear_relu_rule(g: Array, x: Array, weight: Array, out: Array, need: tuple[bool, ...]) -> tuple[Any, ...]:
-    if need[1] and need[2]:
-        dweight, dbias, *dx = linear_relu_grad(g, out, x, weight, need_x=need[0])
-        return (dx[0] if dx else None), dweight, dbias
-    return linear_parts(relu_grad(g, out), x, weight, need)
-
-
-linear_relu.vjp(_linear_relu_rule)

@@ -33,6 +33,8 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "linear_grad": ("products", guards.linear_grad),
     "linear_relu": ("products", guards.linear),
     "linear_relu_grad": ("products", guards.linear_relu_grad),
+    "linear_gelu": ("dense_gelu", guards.linear_gelu),
+    "linear_gelu_grad": ("dense_gelu", guards.linear_gelu_grad),
     "matmul": ("products", guards.matmul),
     "max_pool2d": ("pool", guards.max_pool2d),
     "max_pool2d_unpool": ("pool", guards.max_pool2d_unpool),

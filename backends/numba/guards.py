@@ -141,6 +141,23 @@ def linear_relu_grad(gy: Array, y: Array, x: Array, weight: Array, *, need_x: bo
     return one_shape(gy, y) and linear_grad(gy, x, weight, need_x=need_x)
 
 
+def linear_gelu(x: Array, weight: Array, bias: Array, *, approximate: str) -> bool:
+    """As `linear`, with a known way to approximate."""
+    return approximate in ("none", "tanh") and linear(x, weight, bias)
+
+
+def linear_gelu_grad(
+    gy: Array, gslope: Array, slope: Array, x: Array, weight: Array, bias: Array, *, need_x: bool, approximate: str
+) -> bool:  # fmt: skip
+    """As `linear_grad`, with a slope of the cotangent's shape, and nothing for the slope's own: one zero, broadcast."""
+    return (
+        one_shape(gy, gslope, slope)
+        and linear_grad(gy, x, weight, need_x=need_x)
+        and not any(gslope.strides)
+        and not gslope.flat[0]
+    )
+
+
 def cross_entropy_mean_grad(gy: Array, logits: Array, target: Array, **static: Any) -> bool:
     """As `cross_entropy_index`, with one cotangent for all rows."""
     return floats(gy, logits) and gy.ndim == 0 and cross_entropy_index(logits, target)

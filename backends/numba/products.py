@@ -49,7 +49,7 @@ def cut(rows: int, columns: int, depth: int, itemsize: int, step: int = 0) -> tu
 
 
 @jit
-def _bounds(rows: int, columns: int, bands: int, groups: int, width: int, part: int) -> Any:
+def bounds(rows: int, columns: int, bands: int, groups: int, width: int, part: int) -> Any:
     """Which rows and columns a task computes."""
     tiles, panels = (rows + ROWS - 1) // ROWS, (columns + width - 1) // width
     band, group = part // groups, part % groups
@@ -72,7 +72,7 @@ def _matmul_tasks(like: Floats, starts: Ints, steps: Ints, sizes: Ints, task: in
     size = like.itemsize
     parts = bands * groups
     first = task // parts * each
-    top, bottom, left, right = _bounds(m, n, bands, groups, WIDTH_BYTES // size, task % parts)
+    top, bottom, left, right = bounds(m, n, bands, groups, WIDTH_BYTES // size, task % parts)
     for unit in range(first, min(first + each, starts.size // 3)):
         block(
             like, starts[3 * unit] + top * steps[0], steps[0], steps[1], starts[3 * unit + 1] + left * steps[3],
@@ -138,7 +138,7 @@ def _linear_tasks(
 ) -> None:  # fmt: skip
     """A block of x·Wᵀ + b, or of max(x·Wᵀ + b, 0)."""
     size = x.itemsize
-    top, bottom, left, right = _bounds(m, n, bands, groups, WIDTH_BYTES // size, task)
+    top, bottom, left, right = bounds(m, n, bands, groups, WIDTH_BYTES // size, task)
     block(
         x, x.ctypes.data + top * k * size, k * size, size, weight.ctypes.data + left * k * size, size, k * size,
         bias.ctypes.data + left * size, out.ctypes.data + (top * n + left) * size, n * size, bottom - top, right - left,
@@ -217,7 +217,7 @@ def _gradient_tasks(
     """A block of uᵀ·x, the first of a band with the sums of u; or, after those, a block of u·W."""
     size, width = u.itemsize, WIDTH_BYTES // u.itemsize
     if task < bands * groups:
-        top, bottom, left, right = _bounds(n, k, bands, groups, width, task)
+        top, bottom, left, right = bounds(n, k, bands, groups, width, task)
         block(
             u, u.ctypes.data + top * size, size, n * size, x.ctypes.data + left * size, k * size, size, 0,
             dweight.ctypes.data + (top * k + left) * size, k * size, bottom - top, right - left, m, 0,
@@ -225,7 +225,7 @@ def _gradient_tasks(
         if left == 0:
             _sum_rows(u, dbias, m, n, top, bottom)
         return
-    top, bottom, left, right = _bounds(m, k, x_bands, x_groups, width, task - bands * groups)
+    top, bottom, left, right = bounds(m, k, x_bands, x_groups, width, task - bands * groups)
     block(
         u, u.ctypes.data + top * n * size, n * size, size, weight.ctypes.data + left * size, k * size, size, 0,
         dx.ctypes.data + (top * k + left) * size, k * size, bottom - top, right - left, n, 0,

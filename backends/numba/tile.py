@@ -97,6 +97,15 @@ def make_strided_tile(width_bytes: int, tile_rows: int, vectors: int) -> Any:
 INT64 = ir.IntType(64)
 
 
+def will_write(builder: Any, address: Any) -> None:
+    """Ask for a cache line that will be written."""
+    pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    settings = [ir.Constant(word, n) for n in (1, 3, 1)]  # to write, to keep, data
+    builder.call(function, [builder.inttoptr(address, pointer), *settings])
+
+
 class Tile:
     """Writes the tile's code."""
 

@@ -17,9 +17,9 @@ from numba import types
 from numba.core import cgutils
 
 from .compile import intrinsic
-from .tile import INT64, TALL_ROWS, VECTOR_BYTES, VECTORS, Tile
+from .tile import INT64, TALL_ROWS, VECTOR_BYTES, VECTORS, Tile, will_write
 
-_BYTE, _WORD, _BIT = ir.IntType(8), ir.IntType(32), ir.IntType(1)
+_WORD = ir.IntType(32)
 
 
 def _make(vectors: int, whole: bool) -> Any:
@@ -60,7 +60,7 @@ class _Column(Tile):
         n, a_at, i_at, c_at = (builder.phi(INT64) for _ in range(4))
         targets = self.cells(c_at, ldc)
         for address in targets:
-            self._ask(address)
+            will_write(builder, address)
         first = [self._load(address, mask) for address, mask in zip(self.cells(i_at, ldi), masks, strict=True)]
         sums = self._steps(a_at, by_row, by_step, b, ldb, count, first)
         self._store(sums, targets, masks, relu)
@@ -150,13 +150,6 @@ class _Column(Tile):
         first = self.builder.insert_element(empty, narrow, ir.Constant(_WORD, 0))
         limit = self.builder.shuffle_vector(first, empty, ir.Constant(kind, [0] * lanes))
         return self.builder.icmp_signed("<", ir.Constant(kind, list(range(v * lanes, (v + 1) * lanes))), limit)
-
-    def _ask(self, address: Any) -> None:
-        """Bring a cache line that will be written."""
-        kind = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), _WORD, _WORD, _WORD])
-        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0i8")
-        settings = [ir.Constant(_WORD, n) for n in (1, 3, 1)]  # to write, to keep, data
-        self.builder.call(function, [self.builder.inttoptr(address, _BYTE.as_pointer()), *settings])
 
 
 #: The first for panels of full width, the second for one vector of a panel, or less.

@@ -43,13 +43,14 @@ class Block(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(w), nn.LayerNorm(w)
         self.qkv, self.out = nn.Linear(w, 3 * w), nn.Linear(w, w)
         self.up, self.down = nn.Linear(w, 4 * w), nn.Linear(4 * w, w)
+        self.feed = nn.Sequential(self.up, nn.GELU(), self.down)
 
     def forward(self, x: pb.Tensor) -> pb.Tensor:
         n, t, w = x.shape
         qkv = self.qkv(self.norm1(x)).reshape(n, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
         y = attention(qkv[0], qkv[1], qkv[2])
         x = x + self.out(y.permute(0, 2, 1, 3).reshape(n, t, w))
-        return x + self.down(F.gelu(self.up(self.norm2(x))))
+        return x + self.feed(self.norm2(x))
 
 
 def attention(q: pb.Tensor, k: pb.Tensor, v: pb.Tensor) -> pb.Tensor:

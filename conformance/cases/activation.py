@@ -29,6 +29,26 @@ def _gelu_tanh_slope(x: Array) -> Array:
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * x**2)
 
 
+def gelu_reference(x: Array, approximate: str) -> Array:
+    """x·Φ(x)."""
+    return x * _cdf(x) if approximate == "none" else _gelu_tanh(x)
+
+
+def gelu_slope_reference(x: Array, approximate: str) -> Array:
+    """Its derivative."""
+    return _cdf(x) + x * np.exp(-x * x / 2) / _NORM if approximate == "none" else _gelu_tanh_slope(x)
+
+
+def gelu_curve_reference(x: Array, approximate: str) -> Array:
+    """Its second derivative; of the tanh form by v = c·(x + a·x³): y″ of y = x·(1 + tanh v)/2."""
+    if approximate == "none":
+        return np.exp(-x * x / 2) / _NORM * (2 - x * x)
+    c, a = np.sqrt(2 / np.pi), 0.044715
+    v, first, second = c * (x + a * x**3), c * (1 + 3 * a * x**2), 6 * a * c * x
+    sech2 = 1 / np.cosh(v) ** 2
+    return sech2 * (first + x * second / 2 - x * np.tanh(v) * first**2)
+
+
 def _silu_slope(x: Array) -> Array:
     s = special.expit(x)
     return s + x * s * (1 - s)

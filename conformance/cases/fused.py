@@ -113,16 +113,6 @@ def _places(shape: tuple[int, ...], window: Pair) -> Domain:
     return ints(*shape, low=-1, high=window[0] * window[1], dtype="int8")
 
 
-def _linear_grads(need_x: bool) -> Any:
-    def reference(g: Array, y: Array, x: Array, weight: Array) -> tuple[Array, ...]:
-        u = g * (y > 0)
-        rows = u.reshape(-1, u.shape[-1])
-        found = rows.T @ x.reshape(-1, x.shape[-1]), rows.sum(0), u @ weight
-        return found if need_x else found[:2]
-
-    return reference
-
-
 CASES: list[OpCase] = [
     *(
         OpCase(ops.conv2d_relu, [real(*x), real(*w), real(w[0])], _conv(params), params=params, label=label)
@@ -173,25 +163,5 @@ CASES: list[OpCase] = [
             * (place >= 0)
         ),
         params={"window": (2, 3)},
-    ),
-    *(
-        OpCase(
-            ops.linear_relu_grad,
-            [real(*lead, 4), nonzero(*lead, 4), real(*lead, 3), real(4, 3)],
-            _linear_grads(need_x),
-            params={"need_x": need_x},
-            label=f"{label}{'' if need_x else '-first-layer'}".lstrip("-"),
-        )
-        for label, lead in {"": (5,), "batches": (2, 3)}.items()
-        for need_x in (True, False)
-    ),
-    OpCase(ops.linear_relu, [real(5, 3), real(4, 3), real(4)], lambda x, w, b: _relu(x @ w.T + b)),
-    OpCase(ops.linear_relu, [real(2, 3, 5), real(4, 5), real(4)], lambda x, w, b: _relu(x @ w.T + b), label="batches"),
-    OpCase(
-        ops.linear_relu,
-        [real(1, 150), real(131, 150), real(131)],
-        lambda x, w, b: _relu(x @ w.T + b),
-        orders=1,
-        label="one-row",
     ),
 ]

@@ -13,6 +13,7 @@ from .. import functional as F
 from .. import init
 from ..arguments import choice
 from ..containers import ModuleList
+from ..fusion import activated
 from ..module import Module
 from .attention import MultiheadAttention
 from .dropout import Dropout
@@ -46,7 +47,7 @@ class _Layer(Module):
         self.activation = _activation(type(self).__name__, activation)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+        return self.linear2(self.dropout(activated(self.linear1, self.activation, x)))
 
     def _residual(self, x: Tensor, part: Callable[[Tensor], Tensor], i: int) -> Tensor:
         """x + part(norm(x)) with norm_first, else norm(x + part(x)), with the i-th norm and dropout."""

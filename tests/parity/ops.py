@@ -256,7 +256,7 @@ PARTS = "ops that rules and layers are made of; the conformance table has them"
 ABSENT = {
     PARTS: """
         attention_weights batch_norm_add_relu batch_norm_relu conv2d_bias conv2d_relu conv2d_relu_max_pool2d
-        gather_places linear_relu max_pool2d_gather max_pool2d_unpool spread_places standardize
+        gather_places linear_gelu linear_relu max_pool2d_gather max_pool2d_unpool spread_places standardize
     """,
     "compared as `nn.functional`'s of the same name, with PyTorch's arguments": """
         adaptive_max_pool2d avg_pool1d avg_pool2d avg_pool3d batch_norm conv1d conv2d conv3d conv_transpose1d
