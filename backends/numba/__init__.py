@@ -98,7 +98,23 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
 # ops that NumPy computes where arrays are small, and how many arrays they take
 _SIZED: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(
-        ("exp", "log", "tanh", "sqrt", "rsqrt", "square", "reciprocal", "negative", "abs", "sign"), sizes.unary
+        (
+            "exp",
+            "log",
+            "tanh",
+            "expm1",
+            "log1p",
+            "sin",
+            "cos",
+            "sqrt",
+            "rsqrt",
+            "square",
+            "reciprocal",
+            "negative",
+            "abs",
+            "sign",
+        ),
+        sizes.unary,
     ),
     **dict.fromkeys(("add", "subtract", "multiply", "divide", "power", "maximum", "minimum"), sizes.binary),
 }

@@ -60,7 +60,9 @@ def in_kernels(chooser: Callable[..., Any]) -> Callable[..., Any]:
     def name(*args: Any) -> Any:
         raise TypeError(f"{chooser.__name__} is computed within kernels only")
 
-    _overload(name, jit_options={"fastmath": {"contract"}, "error_model": "numpy"})(chooser)
+    # a loop with a call in it is not vectorised
+    options = {"fastmath": {"contract"}, "error_model": "numpy", "forceinline": True}
+    _overload(name, jit_options=options)(chooser)
     return name
 
 

@@ -1,6 +1,6 @@
 """Functions for kernels that the loop vectoriser can use: no branches, no tables, no calls in single precision.
 
-Each has a version for float32 and one for float64 that calls the C library. Errors are the largest in float32 against
+Each has a version for float32 and one for float64, of `doubles.py`. Errors are the largest in float32 against
 float64, over every 211th of all floats where the function is not constant; `tests/test_numba_kernels.py` takes every
 997th.
 
@@ -10,13 +10,13 @@ polynomial by N. Juffa.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 
+from . import doubles
 from .compile import in_kernels, intrinsic, jit
 
 f32 = np.float32
@@ -118,7 +118,7 @@ def exp(x: Any) -> Any:
         return single
 
     def double(x: Any) -> Any:
-        return math.exp(x)
+        return doubles.exp(x)
 
     return double
 
@@ -135,7 +135,7 @@ def exp_below(x: Any) -> Any:
         return single
 
     def double(x: Any) -> Any:
-        return math.exp(x)
+        return doubles.exp_below(x, 0.0)
 
     return double
 
@@ -147,31 +147,6 @@ def exp_parts(x: Any, low: Any) -> Any:
     n = z - _ROUND_BIASED
     r = ((x - n * _LN2_HIGH) - n * _LN2_LOW) + low
     return ((((_E0 * r + _E1) * r + _E2) * r + _E3) * r + _E4) * r + _ONE, r, _from_magic(z)
-
-
-_LOG2_E64, _LN2_64 = math.log2(math.e), math.log(2.0)
-_ROUND_BIASED64 = 6755399441055744.0 + 127.0  # 1.5·2⁵², as above
-
-
-@intrinsic
-def _from_magic64(typingctx: Any, x: Any) -> Any:
-    """2ⁿ, as a float32, from the float64 n + 127 + 1.5·2⁵²."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        word = ir.IntType(32)
-        low = builder.trunc(builder.bitcast(args[0], ir.IntType(64)), word)
-        return builder.bitcast(builder.shl(low, ir.Constant(word, 23)), ir.FloatType())
-
-    return types.float32(types.float64), codegen
-
-
-@jit
-def exp_of_double(x: Any) -> Any:
-    """eˣ as a float32 for a float64 with −88 <= x <= 0: at most 1 ulp, which a rounded x would not give."""
-    z = x * _LOG2_E64 + _ROUND_BIASED64
-    r = f32(x - (z - _ROUND_BIASED64) * _LN2_64)
-    p = (((((_E0 * r + _E1) * r + _E2) * r + _E3) * r + _E4) * r + _ONE) * r + _ONE
-    return p * _from_magic64(z)
 
 
 @in_kernels
@@ -191,7 +166,7 @@ def expm1_below(x: Any) -> Any:
         return single
 
     def double(x: Any) -> Any:
-        return math.expm1(x)
+        return doubles.expm1(x)
 
     return double
 
@@ -232,7 +207,39 @@ def log(x: Any) -> Any:
         return single
 
     def double(x: Any) -> Any:
-        return math.log(x) if x > 0.0 else (-np.inf if x == 0.0 else np.nan)
+        return doubles.log(x)
+
+    return double
+
+
+@in_kernels
+def expm1(x: Any) -> Any:
+    """eˣ − 1 for any x. float32: by float64, so that it is rounded once."""
+    if x is types.float32:
+
+        def single(x: Any) -> Any:
+            return f32(doubles.expm1(np.float64(x)))
+
+        return single
+
+    def double(x: Any) -> Any:
+        return doubles.expm1(x)
+
+    return double
+
+
+@in_kernels
+def log1p(x: Any) -> Any:
+    """log(1 + x) for any x. float32: by float64, so that it is rounded once."""
+    if x is types.float32:
+
+        def single(x: Any) -> Any:
+            return f32(doubles.log1p(np.float64(x)))
+
+        return single
+
+    def double(x: Any) -> Any:
+        return doubles.log1p(x)
 
     return double
 
@@ -257,7 +264,7 @@ def log1p_unit(x: Any) -> Any:
         return single
 
     def double(x: Any) -> Any:
-        return math.log1p(x)
+        return doubles.log1p(x)
 
     return double
 
@@ -298,6 +305,6 @@ def tanh(x: Any) -> Any:
         return single
 
     def double(x: Any) -> Any:
-        return math.tanh(x)
+        return doubles.tanh(x)
 
     return double

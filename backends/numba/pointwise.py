@@ -6,6 +6,7 @@ elements, or `sizes.LARGE` of them where it is as fast as a kernel on one thread
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,13 +15,18 @@ import numpy as np
 from .. import threads
 from .broadcasting import combine, spread_pair
 from .compile import Floats, Kernel, jit, kernel
+from .doubles import FAR
+from .doubles import cos as cosine
+from .doubles import sin as sine
 from .gaussian import erf as _erf
 from .gaussian import normal, normal_by_tanh
 from .layout import aligned_pair, empty_as, in_memory_order
 from .mathematics import choose, exp_below, expm1_below, log1p_unit
 from .mathematics import constant as c
 from .mathematics import exp as _exp
+from .mathematics import expm1 as _expm1
 from .mathematics import log as _log
+from .mathematics import log1p as _log1p
 from .mathematics import sigmoid as _sigmoid
 from .mathematics import tanh as _tanh
 from .memory import empty
@@ -38,7 +44,7 @@ def _named(fn: Callable[..., Any], name: str) -> Kernel:
 
 def _unary(name: str, f: Any) -> Kernel:
     """out = f(x, p, q) for numbers p and q."""
-    f = jit(f)
+    f = jit(f, "always")
 
     def span(x: Floats, out: Floats, p: float, q: float, task: int) -> None:
         for i in range(task * SPAN, min((task + 1) * SPAN, x.size)):
@@ -49,7 +55,7 @@ def _unary(name: str, f: Any) -> Kernel:
 
 def _binary(name: str, f: Any) -> Kernel:
     """out = f(u, x, p, q) for numbers p and q."""
-    f = jit(f)
+    f = jit(f, "always")
 
     def span(u: Floats, x: Floats, out: Floats, p: float, q: float, task: int) -> None:
         for i in range(task * SPAN, min((task + 1) * SPAN, x.size)):
@@ -60,7 +66,7 @@ def _binary(name: str, f: Any) -> Kernel:
 
 def _with_one(name: str, f: Any) -> Kernel:
     """out = f(x, y, 0, 0) for an array y of one element."""
-    f = jit(f)
+    f = jit(f, "always")
 
     def span(x: Floats, y: Floats, out: Floats, task: int) -> None:
         one = y[0]
@@ -163,6 +169,14 @@ def _log_at(x: Any, p: Any, q: Any) -> Any:
 
 def _tanh_at(x: Any, p: Any, q: Any) -> Any:
     return _tanh(x)
+
+
+def _expm1_at(x: Any, p: Any, q: Any) -> Any:
+    return _expm1(x)
+
+
+def _log1p_at(x: Any, p: Any, q: Any) -> Any:
+    return _log1p(x)
 
 
 def _tanh_grad_at(u: Any, y: Any, p: Any, q: Any) -> Any:
@@ -360,15 +374,14 @@ def tanh_grad(u: Array, y: Array) -> Array:
 
 # ------------------------------------------------------------ what NumPy is fast at: these get large arrays alone
 
-_SINGLE = frozenset((np.dtype(np.float32),))
-_FLOATS = _SINGLE | {np.dtype(np.float64)}
+_FLOATS = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
 
 
-def _large(ufunc: Any, f: Any, dtypes: frozenset[Any] = _FLOATS) -> Callable[[Array], Array]:
+def _large(ufunc: Any, f: Any) -> Callable[[Array], Array]:
     run = _unary(ufunc.__name__, f)
 
     def op(x: Array) -> Array:
-        return ufunc(x) if x.dtype not in dtypes or threads.forked() else map_unary(run, x)
+        return ufunc(x) if x.dtype not in _FLOATS or threads.forked() else map_unary(run, x)
 
     op.__doc__ = f"{ufunc.__name__} of every element."
     return op
@@ -405,9 +418,8 @@ def _large_pair(ufunc: Any, f: Any) -> Callable[[Array, Any], Array]:
     return op
 
 
-exp, log, tanh = (
-    _large(np.exp, _exp_at, _SINGLE), _large(np.log, _log_at, _SINGLE), _large(np.tanh, _tanh_at, _SINGLE),
-)  # fmt: skip
+exp, log, tanh = _large(np.exp, _exp_at), _large(np.log, _log_at), _large(np.tanh, _tanh_at)
+expm1, log1p = _large(np.expm1, _expm1_at), _large(np.log1p, _log1p_at)
 sqrt, negative = _large(np.sqrt, _sqrt_at), _large(np.negative, _negative_at)
 add, subtract = _large_pair(np.add, _add_at), _large_pair(np.subtract, _subtract_at)
 multiply, divide = _large_pair(np.multiply, _multiply_at), _large_pair(np.true_divide, _divide_at)
@@ -415,6 +427,33 @@ maximum, minimum = _large_pair(np.maximum, _maximum_at), _large_pair(np.minimum,
 abs_, sign = _large(np.abs, _abs_at), _large(np.sign, _sign_at)
 square, reciprocal = _large(np.square, _square_at), _large(np.reciprocal, _reciprocal_at)
 _cubes, _rsqrts = _unary("cube", _cube_at), _unary("rsqrt", _rsqrt_at)
+
+
+def _circular(ufunc: Any, vector: Any, exact: Any) -> Callable[[Array], Array]:
+    """Sine or cosine: vectors, and element by element for what is too far from 0."""
+
+    def span(x: Floats, out: Floats, p: float, q: float, task: int) -> None:
+        start, stop = task * SPAN, min((task + 1) * SPAN, x.size)
+        far = 0
+        for i in range(start, stop):
+            v = np.float64(x[i])
+            far |= not (abs(v) <= FAR)
+            out[i] = vector(v)
+        if far:
+            for i in range(start, stop):
+                if not (abs(x[i]) <= FAR):
+                    out[i] = exact(np.float64(x[i]))
+
+    run = _named(span, ufunc.__name__)
+
+    def op(x: Array) -> Array:
+        return ufunc(x) if x.dtype not in _FLOATS or threads.forked() else map_unary(run, x)
+
+    op.__doc__ = f"{ufunc.__name__} of every element."
+    return op
+
+
+sin, cos = _circular(np.sin, sine, math.sin), _circular(np.cos, cosine, math.cos)
 
 
 def rsqrt(x: Array) -> Array:
