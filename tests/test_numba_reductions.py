@@ -9,10 +9,12 @@ import pytest
 
 pytest.importorskip("numba")
 
+from scipy import special
+
 from pullback.autograd.ops.extrema import max_, min_
 from pullback.autograd.ops.reduce import mean_, sum_
 from pullback.backends import get_backend, threads
-from pullback.backends.numba import reductions, sizes
+from pullback.backends.numba import reductions, scans, sizes
 
 OPS = {"sum": (sum_, np.sum), "mean": (mean_, np.mean), "max": (max_, np.max), "min": (min_, np.min)}
 SHAPES = [
@@ -78,3 +80,47 @@ def test_results_are_the_same_bits_for_any_number_of_threads(name):
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [*SHAPES, (3, 70001), (2, 5, 2000)], ids=str)
+def test_running_sums_and_logs_of_sums_along_any_axis(shape, dtype):
+    x = np.random.default_rng(2).standard_normal(shape).astype(dtype)
+    tolerance = (1e-5 if dtype == "float32" else 1e-13) * x.size**0.5
+    for a, axis in itertools.product(list(layouts(x))[:5], range(x.ndim)):
+        exact = x.astype(float)
+        for reverse, want in (
+            (False, exact.cumsum(axis)), (True, np.flip(np.flip(exact, axis).cumsum(axis), axis)),
+        ):  # fmt: skip
+            found = scans.cumsum(a, axis=axis, reverse=reverse)
+            assert found.dtype == dtype
+            np.testing.assert_allclose(found, want, rtol=tolerance, atol=tolerance)
+        for kept in (False, True):
+            found, want = scans.logsumexp(a, axis=axis, keepdims=kept), special.logsumexp(exact, axis, keepdims=kept)
+            assert found.shape == want.shape
+            np.testing.assert_allclose(found, want, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(scans.logsumexp(x), special.logsumexp(exact), rtol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_logs_of_sums_of_infinities(dtype):
+    inf = np.inf
+    rows = np.array([[inf, 1], [-inf, -inf], [np.nan, inf], [inf, -inf], [1000, 1000], [-inf, 3]], dtype)
+    want = np.array([inf, -inf, np.nan, inf, 1000 + np.log(2), 3])
+    for n in (2, 20000):
+        wide = np.full((len(rows), n), -inf, dtype)
+        wide[:, -2:] = rows
+        np.testing.assert_allclose(scans.logsumexp(wide, axis=1), want, rtol=1e-6)
+
+
+def test_running_sums_are_the_same_bits_for_any_number_of_threads():
+    x = np.random.default_rng(3).standard_normal(300001).astype("f")
+    before, found = threads.get_num_threads(), []
+    try:
+        for n in (1, 2):
+            threads.set_num_threads(n)
+            found.append((scans.cumsum(x, axis=0, reverse=False), scans.logsumexp(x)))
+    finally:
+        threads.set_num_threads(before)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)

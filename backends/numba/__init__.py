@@ -52,6 +52,8 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "rms_norm_grad": ("rms", guards.layer_norm_grad),
     "group_norm": ("group", guards.group_norm),
     "group_norm_grad": ("group", guards.group_norm_grad),
+    "cumsum": ("scans", guards.cumsum),
+    "logsumexp": ("scans", guards.logsumexp),
     "batch_norm": ("batch", guards.batch_norm),
     "batch_norm_grad": ("batch", guards.batch_norm_grad),
     "batch_norm_relu": ("batch", guards.batch_norm),

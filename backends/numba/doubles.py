@@ -94,7 +94,7 @@ _tail = _polynomial(*(1.0 / math.factorial(k) for k in range(13, 1, -1)))  # (e�
 
 
 @_within
-def _scale(z: float) -> float:
+def _scale(z: float) -> Any:
     """2ⁿ from n + 1.5·2⁵², for n in −1022..1023."""
     return _from_bits((_bits(z) + 1023) << 52)
 
@@ -108,7 +108,7 @@ def _reduced(x: float) -> Any:
 
 
 @_within
-def exp(x: float) -> float:
+def exp(x: float) -> Any:
     """eˣ: at most 1 ulp, gradual underflow, inf on overflow."""
     x = _select(x > _MOST, _MOST, x)
     x = _select(x < _LEAST, _LEAST, x)
@@ -119,7 +119,7 @@ def exp(x: float) -> float:
 
 
 @_within
-def exp_below(x: float, low: float) -> float:
+def exp_below(x: float, low: float) -> Any:
     """e^(x + low) for x <= 0 and a small `low`: at most 1 ulp down to −708, below that 0."""
     x = _select(x < _GONE, _GONE, x)
     z, r = _reduced(x)
@@ -128,7 +128,7 @@ def exp_below(x: float, low: float) -> float:
 
 
 @_within
-def expm1(x: float) -> float:
+def expm1(x: float) -> Any:
     """eˣ − 1: at most 1.5 ulp."""
     a = _select(x < -40.0, -40.0, x)
     a = _select(a > 40.0, 40.0, a)
@@ -139,7 +139,7 @@ def expm1(x: float) -> float:
 
 
 @_within
-def tanh(x: float) -> float:
+def tanh(x: float) -> Any:
     """Hyperbolic tangent, −m/(2 + m) with m = e^(−2|x|) − 1: at most 2 ulp."""
     m = expm1(-2.0 * abs(x))
     return math.copysign(m / (2.0 + m), x)
@@ -156,7 +156,7 @@ _TINY, _HUGE = 2.2250738585072014e-308, 1.7976931348623157e308
 
 
 @_within
-def _log_of(f: float, k: float, low: float) -> float:
+def _log_of(f: float, k: float, low: float) -> Any:
     """k·log 2 + log(1 + f) + low, for √½ <= 1 + f < √2."""
     s = f / (2.0 + f)
     z = s * s
@@ -172,7 +172,7 @@ def _split(u: float) -> Any:
 
 
 @_within
-def log(x: float) -> float:
+def log(x: float) -> Any:
     """Natural logarithm: at most 1 ulp; −inf of 0, NaN of negative numbers."""
     small = x < _TINY
     k, f = _split(_select(small, x * 18014398509481984.0, x))
@@ -183,7 +183,7 @@ def log(x: float) -> float:
 
 
 @_within
-def log1p(x: float) -> float:
+def log1p(x: float) -> Any:
     """log(1 + x): at most 1.5 ulp; −inf of −1, NaN below."""
     u = 1.0 + x
     k, f = _split(_select(u < _TINY, 1.0, u))
@@ -211,7 +211,7 @@ _cosine_even = _polynomial(
 
 
 @_within
-def _circle(x: float, quarters: int) -> float:
+def _circle(x: float, quarters: int) -> Any:
     """The sine of x + quarters·π/2, for |x| up to `FAR`."""
     z = x * _TWO_OVER_PI + _MAGIC
     n = z - _MAGIC
@@ -227,13 +227,13 @@ def _circle(x: float, quarters: int) -> float:
 
 
 @_within
-def sin(x: float) -> float:
+def sin(x: float) -> Any:
     """Sine, for |x| up to `FAR`: at most 1 ulp."""
     return _select(x == 0.0, x, _circle(x, 0))
 
 
 @_within
-def cos(x: float) -> float:
+def cos(x: float) -> Any:
     """Cosine, for |x| up to `FAR`: at most 1 ulp."""
     return _circle(x, 1)
 
@@ -264,13 +264,13 @@ _ERF_SMALL, _ERF_MOST, _NORMAL_MOST, _TANH_MOST = 0.84375, 6.0, 38.5, 22.0
 
 
 @_within
-def _erfcx(a: float) -> float:
+def _erfcx(a: float) -> Any:
     """e^(a²)·erfc(a) for a >= 0."""
     return _scaled((a - _CENTRE) / (a + _CENTRE)) / (1.0 + 2.0 * a)
 
 
 @_within
-def erf(x: float) -> float:
+def erf(x: float) -> Any:
     """Error function: at most 1 ulp."""
     a, s = abs(x), x * x
     small = x + x * (_erf_above(s) / _erf_below(s))

@@ -282,6 +282,17 @@ def standardize(*arrays: Array, axes: int, eps: float) -> bool:
     return one_shape(*arrays) and 0 < axes <= arrays[0].ndim
 
 
+def cumsum(x: Array, *, axis: int, reverse: bool) -> bool:
+    """Floating arrays with an axis."""
+    return floats(x) and 0 <= axis < x.ndim
+
+
+def logsumexp(x: Array, *, axis: Any = None, keepdims: bool = False) -> bool:
+    """Floating arrays; axes counted from the front, each named once."""
+    axes = () if axis is None else (axis,) if isinstance(axis, int) else axis
+    return floats(x) and all(0 <= a < x.ndim for a in axes) and len(set(axes)) == len(axes)
+
+
 def group_norm(x: Array, weight: Array, *bias: Array, groups: int, eps: float) -> bool:
     """Groups of channels on axis 1, with one weight and bias a channel."""
     if not floats(x, weight, *bias) or x.ndim < 2 or groups < 1 or x.shape[1] % groups:
