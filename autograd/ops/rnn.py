@@ -62,7 +62,7 @@ def lstm_(
 
 def _lstm_backward(
     xp: Any, gy: Array, gc: Array, ggates: Array, x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, y: Array,
-    c: Array, gates: Array,
+    c: Array, gates: Array, *, need_x: bool,
 ) -> Arrays:  # fmt: skip
     gate, extra = parts(gates, 4), parts(ggates, 4)
     dh, dc = xp.zeros_like(h0), xp.zeros_like(c0)
@@ -79,28 +79,29 @@ def _lstm_backward(
         steps.append(xp.concat(da, axis=1))
         dh, dc = xp.matmul(steps[-1], w_hh), dc * f
     a = xp.stack(steps[::-1], axis=0)
-    return times(a, w_ih, xp), dh, dc, weight_sum(a, x, xp), weight_sum(a, earlier(y, h0, xp), xp), total(a, xp)
+    found = dh, dc, weight_sum(a, x, xp), weight_sum(a, earlier(y, h0, xp), xp), total(a, xp)
+    return (*found, times(a, w_ih, xp)) if need_x else found
 
 
-@primitive(promote=True, outputs=6, tensor_rules=True)
+@primitive(promote=True, outputs=0, tensor_rules=True)
 def lstm_grad(
     gy: Array, gc: Array, ggates: Array, x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, y: Array, c: Array,
-    gates: Array, /, *, xp: Any,
+    gates: Array, /, *, need_x: bool, xp: Any,
 ) -> Arrays:  # fmt: skip
-    """The cotangents of x, h0, c0, w_ih, w_hh and of either bias, from those of the three outputs of the op `lstm`.
+    """The cotangents of h0, c0, w_ih, w_hh, either bias, and x if it is needed, from those of `lstm`'s three outputs.
 
     From the last step to the first, with C = tanh(c) and da the cotangent of a gate before its nonlinearity:
     ∂h += gy, ∂c += gc + ∂h·o·(1 − C²); di = ∂c·g, df = ∂c·c₋, dg = ∂c·i, do = ∂h·C, each plus its ggates;
     ∂h₋ = da·W_hh, ∂c₋ = ∂c·f. Then ∂x = da·W_ih, ∂W_ih = Σ daᵀ·x, ∂W_hh = Σ daᵀ·h₋, ∂b = Σ da.
     """
-    return _lstm_backward(xp, gy, gc, ggates, x, h0, c0, w_ih, w_hh, y, c, gates)
+    return _lstm_backward(xp, gy, gc, ggates, x, h0, c0, w_ih, w_hh, y, c, gates, need_x=need_x)
 
 
 def _lstm_rule(
     g: Any, x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, out: Any, need: tuple[bool, ...]
 ) -> Arrays:
-    dx, dh0, dc0, dw_ih, dw_hh, db = lstm_grad(*g, x, h0, c0, w_ih, w_hh, *out)
-    return dx, dh0, dc0, dw_ih, dw_hh, db, db
+    dh0, dc0, dw_ih, dw_hh, db, *dx = lstm_grad(*g, x, h0, c0, w_ih, w_hh, *out, need_x=need[0])
+    return *(dx or [None]), dh0, dc0, dw_ih, dw_hh, db, db
 
 
 lstm_.vjp(_lstm_rule)
@@ -108,9 +109,11 @@ lstm_.vjp(_lstm_rule)
 
 def _lstm_grad_rule(
     g: Any, need: tuple[bool, ...], gy: Array, gc: Array, ggates: Array, x: Array, h0: Array, c0: Array, w_ih: Array,
-    w_hh: Array, y: Array, c: Array, gates: Array,
+    w_hh: Array, y: Array, c: Array, gates: Array, need_x: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
-    return derivative(_lstm_backward, g, (gy, gc, ggates, x, h0, c0, w_ih, w_hh, y, c, gates), need)
+    return derivative(
+        partial(_lstm_backward, need_x=need_x), g, (gy, gc, ggates, x, h0, c0, w_ih, w_hh, y, c, gates), need
+    )
 
 
 lstm_grad.vjp(_lstm_grad_rule)
@@ -198,8 +201,9 @@ def gru_(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array
 
 
 def _gru_backward(
-    xp: Any, gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array
-) -> Arrays:
+    xp: Any, gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array, *,
+    need_x: bool,
+) -> Arrays:  # fmt: skip
     gate, extra = parts(gates, 4), parts(ggates, 4)
     dh = xp.zeros_like(h0)
     over_x, over_h = [], []
@@ -215,30 +219,36 @@ def _gru_backward(
         over_h.append(xp.concat([*both, da * r + extra[3][t, ...]], axis=1))
         dh = xp.matmul(over_h[-1], w_hh) + dh * z
     a, b = xp.stack(over_x[::-1], axis=0), xp.stack(over_h[::-1], axis=0)
-    weights = weight_sum(a, x, xp), weight_sum(b, earlier(y, h0, xp), xp)
-    return times(a, w_ih, xp), dh, *weights, total(a, xp), total(b, xp)
+    found = dh, weight_sum(a, x, xp), weight_sum(b, earlier(y, h0, xp), xp), total(a, xp), total(b, xp)
+    return (*found, times(a, w_ih, xp)) if need_x else found
 
 
-@primitive(promote=True, outputs=6, tensor_rules=True)
+@primitive(promote=True, outputs=0, tensor_rules=True)
 def gru_grad(
-    gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array, /, *, xp: Any
-) -> Arrays:
-    """The cotangents of x, h0, w_ih, w_hh, b_ih and b_hh from those of the two outputs of the op `gru`.
+    gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array, /, *,
+    need_x: bool, xp: Any,
+) -> Arrays:  # fmt: skip
+    """The cotangents of h0, w_ih, w_hh, b_ih, b_hh, and of x if it is needed, from those of `gru`'s two outputs.
 
     From the last step to the first: ∂h += gy; dn = ∂h·(1 − z), dz = ∂h·(h₋ − n), dr = dn·(1 − n²)·m and
     dm = dn·(1 − n²)·r, each plus its ggates; ∂h₋ = (dr, dz, dm before their nonlinearities)·W_hh + ∂h·z.
     """
-    return _gru_backward(xp, gy, ggates, x, h0, w_ih, w_hh, y, gates)
+    return _gru_backward(xp, gy, ggates, x, h0, w_ih, w_hh, y, gates, need_x=need_x)
 
 
-gru_.vjp(lambda g, x, h0, w_ih, w_hh, out, need: gru_grad(*g, x, h0, w_ih, w_hh, *out))
+def _gru_rule(g: Any, x: Array, h0: Array, w_ih: Array, w_hh: Array, out: Any, need: tuple[bool, ...]) -> Arrays:
+    dh0, dw_ih, dw_hh, db_ih, db_hh, *dx = gru_grad(*g, x, h0, w_ih, w_hh, *out, need_x=need[0])
+    return *(dx or [None]), dh0, dw_ih, dw_hh, db_ih, db_hh
+
+
+gru_.vjp(_gru_rule)
 
 
 def _gru_grad_rule(
     g: Any, need: tuple[bool, ...], gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array,
-    gates: Array,
+    gates: Array, need_x: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
-    return derivative(_gru_backward, g, (gy, ggates, x, h0, w_ih, w_hh, y, gates), need)
+    return derivative(partial(_gru_backward, need_x=need_x), g, (gy, ggates, x, h0, w_ih, w_hh, y, gates), need)
 
 
 gru_grad.vjp(_gru_grad_rule)
@@ -296,7 +306,7 @@ def rnn_(
 
 
 def _rnn_backward(
-    xp: Any, gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, nonlinearity: str
+    xp: Any, gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, *, nonlinearity: str, need_x: bool
 ) -> Arrays:
     dh, steps = xp.zeros_like(h0), []
     for t in range(x.shape[0] - 1, -1, -1):
@@ -304,25 +314,26 @@ def _rnn_backward(
         steps.append(dh * (1.0 - h * h) if nonlinearity == "tanh" else xp.where(h > 0.0, dh, 0.0))
         dh = xp.matmul(steps[-1], w_hh)
     a = xp.stack(steps[::-1], axis=0)
-    return times(a, w_ih, xp), dh, weight_sum(a, x, xp), weight_sum(a, earlier(y, h0, xp), xp), total(a, xp)
+    found = dh, weight_sum(a, x, xp), weight_sum(a, earlier(y, h0, xp), xp), total(a, xp)
+    return (*found, times(a, w_ih, xp)) if need_x else found
 
 
-@primitive(promote=True, outputs=5, tensor_rules=True)
+@primitive(promote=True, outputs=0, tensor_rules=True)
 def rnn_grad(
-    gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, /, *, nonlinearity: str, xp: Any
+    gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, /, *, nonlinearity: str, need_x: bool, xp: Any
 ) -> Arrays:
-    """The cotangents of x, h0, w_ih, w_hh and of either bias from that of the result y of the op `rnn`.
+    """The cotangents of h0, w_ih, w_hh, either bias, and x if it is needed, from that of the result y of the op `rnn`.
 
     From the last step to the first: da = (∂h + gy)·(1 − h²), for relu where h > 0; ∂h₋ = da·W_hh.
     """
-    return _rnn_backward(xp, gy, x, h0, w_ih, w_hh, y, nonlinearity)
+    return _rnn_backward(xp, gy, x, h0, w_ih, w_hh, y, nonlinearity=nonlinearity, need_x=need_x)
 
 
 def _rnn_rule(
     g: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, out: Array, nonlinearity: str, need: tuple[bool, ...]
 ) -> Arrays:
-    dx, dh0, dw_ih, dw_hh, db = rnn_grad(g, x, h0, w_ih, w_hh, out, nonlinearity=nonlinearity)
-    return dx, dh0, dw_ih, dw_hh, db, db
+    dh0, dw_ih, dw_hh, db, *dx = rnn_grad(g, x, h0, w_ih, w_hh, out, nonlinearity=nonlinearity, need_x=need[0])
+    return *(dx or [None]), dh0, dw_ih, dw_hh, db, db
 
 
 rnn_.vjp(_rnn_rule)
@@ -330,9 +341,11 @@ rnn_.vjp(_rnn_rule)
 
 def _rnn_grad_rule(
     g: Any, need: tuple[bool, ...], gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array,
-    nonlinearity: str,
+    nonlinearity: str, need_x: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
-    return derivative(partial(_rnn_backward, nonlinearity=nonlinearity), g, (gy, x, h0, w_ih, w_hh, y), need)
+    return derivative(
+        partial(_rnn_backward, nonlinearity=nonlinearity, need_x=need_x), g, (gy, x, h0, w_ih, w_hh, y), need
+    )
 
 
 rnn_grad.vjp(_rnn_grad_rule)

@@ -12,7 +12,7 @@ from .lane_math import gate_of, sigmoid, tanh
 from .layout import ready
 from .repeats import Repeats
 from .sequence import SAMPLES, Layout, cotangent, fetch_step, panels, product
-from .sequence_weights import Inputs, empty_panels, fetch_panels, fetch_tiles, put_panels, put_tiles
+from .sequence_weights import Inputs, empty_panels, fetch_panels, fetch_tiles, input_grad, put_panels, put_tiles
 from .vectors import copy_bytes, elementwise, vector_code
 
 Array = Any
@@ -81,7 +81,7 @@ def gru(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array)
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     y, gates = lay.empty(e), lay.empty(4 * e)
     inputs, weights, bias = lay.packed(x), panels(w_ih), ready(b_ih)
-    repeats = Repeats(inputs, 3 * e)
+    repeats = Repeats(inputs, 3 * e, each=lay.few)
     _forward(
         lay.blocks, inputs, bias, ready(b_hh), weights, panels(w_hh), repeats.products(inputs, weights, bias),
         repeats.ids, repeats.count, ready(h0), y, gates, lay.t, lay.n, features, e, lay.st, lay.sn,
@@ -126,13 +126,17 @@ def _through_gates(
 def _backward(
     gy: Floats, gg: Floats, x: Floats, h0: Floats, wh: Floats, wx: Floats, y: Floats, gates: Floats, da: Floats,
     db: Floats, h_tiles: Floats, x_tiles: Floats, dx: Floats, dh0: Floats, ids: Ints, order: Ints, count: Ints,
-    has_gg: int, t: int, n: int, f: int, e: int, st: int, sn: int, block: int,
+    has_gg: int, with_x: int, t: int, n: int, f: int, e: int, st: int, sn: int, block: int,
 ) -> None:  # fmt: skip
     """Some samples back through all steps. da, db: the cotangents of the products with x and with h₋, in panels."""
     size = y.itemsize
     first, three, width, rows = block * SAMPLES, 3 * e, WIDTH_BYTES // size, t * n
     some, k = min(SAMPLES, n - first), first * t
-    parts, h_parts, x_parts = (three + width - 1) // width, (e + width - 1) // width, (f + width - 1) // width
+    parts, h_parts, x_parts = (
+        (three + width - 1) // width,
+        (e + width - 1) // width,
+        (f + width - 1) // width if with_x else 0,
+    )
     apart = (parts + 1) * WIDTH_BYTES  # more than a power of two, which would bring rows together in the cache
     h_bytes, x_bytes, state, f_bytes = h_parts * WIDTH_BYTES, x_parts * WIDTH_BYTES, e * size, f * size
     h_high, x_high = (e + SAMPLES - 1) // SAMPLES, (f + SAMPLES - 1) // SAMPLES
@@ -188,7 +192,7 @@ def _backward(
                     y, local_a, apart, some - 1, wx.ctypes.data + left * between, 0, three, zeros, 0,
                     over_x + left * WIDTH_BYTES, x_bytes, 1,
                 )  # fmt: skip
-        for r in range(some):
+        for r in range(some if with_x else 0):
             row = step * st + (first + r) * sn
             copy_bytes(dx.ctypes.data + row * f_bytes, over_x + r * x_bytes, f_bytes)
     for r in range(some):
@@ -197,21 +201,27 @@ def _backward(
 
 
 def gru_grad(
-    gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array
-) -> tuple[Array, ...]:
-    """The cotangents of x, h0, w_ih, w_hh, b_ih and b_hh."""
+    gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array, *,
+    need_x: bool,
+) -> tuple[Array, ...]:  # fmt: skip
+    """The cotangents of h0, w_ih, w_hh, b_ih, b_hh, and of x if it is needed."""
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     over_gates, has_gg = cotangent(lay, ggates)
     rows, given = lay.t * lay.n, lay.packed(x)
     repeats = Repeats(given, 3 * e)
     states, inputs = Inputs(rows, e, x.dtype), Inputs(rows, features, x.dtype, given, repeats)
     da, db = empty_panels(rows, 3 * e, x.dtype), empty_panels(rows, 3 * e, x.dtype)
-    dx, dh0 = lay.empty(features), np.empty(h0.shape, x.dtype)
+    dx, dh0 = lay.empty(features if need_x else 0), np.empty(h0.shape, x.dtype)
+    wx = panels(w_ih, transposed=False)
     _backward(
         lay.blocks, lay.packed(gy), over_gates, given, ready(h0), panels(w_hh, transposed=False),
-        panels(w_ih, transposed=False), lay.packed(y), lay.packed(gates), da, db, states.tiles, inputs.tiles, dx, dh0,
-        repeats.ids, inputs.ids, repeats.count, has_gg, lay.t, lay.n, features, e, lay.st, lay.sn,
+        wx, lay.packed(y), lay.packed(gates), da, db, states.tiles, inputs.tiles, dx, dh0,
+        repeats.ids, inputs.ids, repeats.count, has_gg, need_x and not lay.few, lay.t, lay.n, features, e, lay.st,
+        lay.sn,
     )  # fmt: skip
+    if need_x and lay.few:
+        input_grad(lay, da, wx, dx, 3 * e)
     dw_ih, db_ih = inputs.weight_grad(da, 3 * e, bias=True)
     dw_hh, db_hh = states.weight_grad(db, 3 * e, bias=True)
-    return lay.seen(dx), dh0, dw_ih, dw_hh, db_ih, db_hh
+    found = dh0, dw_ih, dw_hh, db_ih, db_hh
+    return (*found, lay.seen(dx)) if need_x else found

@@ -25,7 +25,9 @@ def rnn(
     return bool(b_ih.shape == b_hh.shape == w_ih.shape[:1])
 
 
-def rnn_grad(gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, *, nonlinearity: str) -> bool:
+def rnn_grad(
+    gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, *, nonlinearity: str, need_x: bool
+) -> bool:
     """Arrays that belong together."""
     if not floats(x, gy, h0, w_ih, w_hh, y) or not _recurrent(x, h0, w_ih, w_hh, 1):
         return False
@@ -37,7 +39,9 @@ def gru(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array)
     return rnn(x, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity="", gates=3)
 
 
-def gru_grad(gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array) -> bool:
+def gru_grad(
+    gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array, *, need_x: bool
+) -> bool:
     """Arrays that belong together."""
     if not floats(x, gy, ggates, h0, w_ih, w_hh, y, gates) or not _recurrent(x, h0, w_ih, w_hh, 3):
         return False
@@ -54,7 +58,7 @@ def lstm(x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, b_ih: Array, 
 
 def lstm_grad(
     gy: Array, gc: Array, ggates: Array, x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, y: Array, c: Array,
-    gates: Array,
+    gates: Array, *, need_x: bool,
 ) -> bool:  # fmt: skip
     """Arrays that belong together."""
     if not floats(x, gy, gc, ggates, h0, c0, w_ih, w_hh, y, c, gates) or not _recurrent(x, h0, w_ih, w_hh, 4):

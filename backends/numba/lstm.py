@@ -12,7 +12,7 @@ from .lane_math import gate_of, sigmoid, tanh
 from .layout import ready
 from .repeats import Repeats
 from .sequence import SAMPLES, Layout, cotangent, fetch_step, panels, product, total
-from .sequence_weights import Inputs, empty_panels, fetch_panels, fetch_tiles, put_panels, put_tiles
+from .sequence_weights import Inputs, empty_panels, fetch_panels, fetch_tiles, input_grad, put_panels, put_tiles
 from .vectors import copy_bytes, elementwise, vector_code
 
 Array = Any
@@ -92,7 +92,7 @@ def lstm(
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     y, cells, gates = lay.empty(e), lay.empty(e), lay.empty(4 * e)
     inputs, weights, bias = lay.packed(x), panels(w_ih, w_hh), total(b_ih, b_hh)
-    repeats = Repeats(inputs, 4 * e)
+    repeats = Repeats(inputs, 4 * e, each=lay.few)
     _forward(
         lay.blocks, inputs, bias, weights, repeats.products(inputs, weights, bias), repeats.ids, repeats.count,
         ready(h0), ready(c0), y, cells, gates, lay.t, lay.n, features, e, lay.st, lay.sn,
@@ -137,14 +137,18 @@ def _through_gates(
 def _backward(
     gy: Floats, gc: Floats, gg: Floats, x: Floats, h0: Floats, c0: Floats, wh: Floats, wx: Floats, y: Floats,
     cells: Floats, gates: Floats, da: Floats, h_tiles: Floats, x_tiles: Floats, dx: Floats, dh0: Floats, dc0: Floats,
-    ids: Ints, order: Ints, count: Ints, has_gc: int, has_gg: int, t: int, n: int, f: int, e: int, st: int, sn: int,
-    block: int,
+    ids: Ints, order: Ints, count: Ints, has_gc: int, has_gg: int, with_x: int, t: int, n: int, f: int, e: int,
+    st: int, sn: int, block: int,
 ) -> None:  # fmt: skip
     """Some samples back through all steps. da: the cotangents of the gates before their nonlinearities, in panels."""
     size = y.itemsize
     first, four, width, rows = block * SAMPLES, 4 * e, WIDTH_BYTES // size, t * n
     some, k = min(SAMPLES, n - first), first * t
-    parts, h_parts, x_parts = (four + width - 1) // width, (e + width - 1) // width, (f + width - 1) // width
+    parts, h_parts, x_parts = (
+        (four + width - 1) // width,
+        (e + width - 1) // width,
+        (f + width - 1) // width if with_x else 0,
+    )
     apart = (parts + 1) * WIDTH_BYTES  # more than a power of two, which would bring rows together in the cache
     h_bytes, x_bytes = h_parts * WIDTH_BYTES, x_parts * WIDTH_BYTES
     h_high, x_high = (e + SAMPLES - 1) // SAMPLES, (f + SAMPLES - 1) // SAMPLES
@@ -198,7 +202,7 @@ def _backward(
                 weights = wx.ctypes.data + (part - h_parts) * between
                 out, out_row = over_x + (part - h_parts) * WIDTH_BYTES, x_bytes
             product(y, local, apart, some - 1, weights, between, four, zeros, 0, out, out_row, 1)
-        for r in range(some):
+        for r in range(some if with_x else 0):
             row = step * st + (first + r) * sn
             copy_bytes(dx.ctypes.data + row * f * size, over_x + r * x_bytes, f * size)
     for r in range(some):
@@ -209,21 +213,25 @@ def _backward(
 
 def lstm_grad(
     gy: Array, gc: Array, ggates: Array, x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, y: Array, c: Array,
-    gates: Array,
+    gates: Array, *, need_x: bool,
 ) -> tuple[Array, ...]:  # fmt: skip
-    """The cotangents of x, h0, c0, w_ih, w_hh and of either bias."""
+    """The cotangents of h0, c0, w_ih, w_hh, of either bias, and of x if it is needed."""
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     (over_cells, has_gc), (over_gates, has_gg) = cotangent(lay, gc), cotangent(lay, ggates)
     rows, inputs = lay.t * lay.n, lay.packed(x)
     repeats = Repeats(inputs, 4 * e)
     states, inputs_ = Inputs(rows, e, x.dtype), Inputs(rows, features, x.dtype, inputs, repeats)
-    da, dx = empty_panels(rows, 4 * e, x.dtype), lay.empty(features)
+    da, dx = empty_panels(rows, 4 * e, x.dtype), lay.empty(features if need_x else 0)
     dh0, dc0 = np.empty(h0.shape, x.dtype), np.empty(h0.shape, x.dtype)
+    wx = panels(w_ih, transposed=False)
     _backward(
         lay.blocks, lay.packed(gy), over_cells, over_gates, inputs, ready(h0), ready(c0),
-        panels(w_hh, transposed=False), panels(w_ih, transposed=False), lay.packed(y), lay.packed(c),
+        panels(w_hh, transposed=False), wx, lay.packed(y), lay.packed(c),
         lay.packed(gates), da, states.tiles, inputs_.tiles, dx, dh0, dc0, repeats.ids, inputs_.ids, repeats.count,
-        has_gc, has_gg, lay.t, lay.n, features, e, lay.st, lay.sn,
+        has_gc, has_gg, need_x and not lay.few, lay.t, lay.n, features, e, lay.st, lay.sn,
     )  # fmt: skip
+    if need_x and lay.few:
+        input_grad(lay, da, wx, dx, 4 * e)
     dw_ih, dbias = inputs_.weight_grad(da, 4 * e, bias=True)
-    return lay.seen(dx), dh0, dc0, dw_ih, states.weight_grad(da, 4 * e, bias=False)[0], dbias
+    found = dh0, dc0, dw_ih, states.weight_grad(da, 4 * e, bias=False)[0], dbias
+    return (*found, lay.seen(dx)) if need_x else found

@@ -79,11 +79,17 @@ class Repeats:
     ----------
     ids : (rows,), which distinct row each one is. first : where each of those is met. count : (1,), how many there are;
     0 if they are too many, and then nothing else is set.
+
+    With `each`, every row counts as distinct: for products that a few samples' steps would make row by row.
     """
 
-    def __init__(self, x: Array, columns: int) -> None:
+    def __init__(self, x: Array, columns: int, *, each: bool = False) -> None:
         width = x.shape[-1]
         rows = x.size // max(width, 1)
+        if each:
+            self.limit, self.count = rows, np.full(1, rows)
+            self.ids = self.first = np.arange(rows)
+            return
         worth = rows >= LEAST and rows * width * columns >= WORTH
         self.limit = rows // SHARE if worth else 0
         self.ids, self.first = np.empty(rows if worth else 0, np.int64), np.empty(self.limit, np.int64)

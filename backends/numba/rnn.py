@@ -12,7 +12,7 @@ from .lane_math import tanh
 from .layout import ready
 from .repeats import Repeats
 from .sequence import SAMPLES, Layout, fetch_step, panels, product, total
-from .sequence_weights import Inputs, empty_panels, fetch_panels, fetch_tiles, put_panels, put_tiles
+from .sequence_weights import Inputs, empty_panels, fetch_panels, fetch_tiles, input_grad, put_panels, put_tiles
 from .vectors import copy_bytes, elementwise, vector_code
 
 Array = Any
@@ -89,7 +89,7 @@ def rnn(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array,
     """x: (t, n, f), h0: (n, e), w_ih: (e, f), w_hh: (e, e) -> (t, n, e)."""
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     y, inputs, weights, bias = lay.empty(e), lay.packed(x), panels(w_ih, w_hh), total(b_ih, b_hh)
-    repeats = Repeats(inputs, e)
+    repeats = Repeats(inputs, e, each=lay.few)
     _forward(
         lay.blocks, inputs, bias, weights, repeats.products(inputs, weights, bias), repeats.ids, repeats.count,
         ready(h0), y, nonlinearity == "relu", lay.t, lay.n, features, e, lay.st, lay.sn,
@@ -129,14 +129,14 @@ def _through_clip(typingctx: Any, like: Any, gy: Any, dh: Any, y: Any, da: Any, 
 @kernel
 def _backward(
     gy: Floats, x: Floats, h0: Floats, wh: Floats, wx: Floats, y: Floats, da: Floats, h_tiles: Floats,
-    x_tiles: Floats, dx: Floats, dh0: Floats, ids: Ints, order: Ints, count: Ints, clipped: int, t: int, n: int,
-    f: int, e: int, st: int, sn: int, block: int,
+    x_tiles: Floats, dx: Floats, dh0: Floats, ids: Ints, order: Ints, count: Ints, clipped: int, with_x: int, t: int,
+    n: int, f: int, e: int, st: int, sn: int, block: int,
 ) -> None:  # fmt: skip
     """Some samples back through all steps. da: the cotangents before the nonlinearity, in panels."""
     size = y.itemsize
     first, width, rows = block * SAMPLES, WIDTH_BYTES // size, t * n
     some, k = min(SAMPLES, n - first), first * t
-    parts, x_parts = (e + width - 1) // width, (f + width - 1) // width
+    parts, x_parts = (e + width - 1) // width, (f + width - 1) // width if with_x else 0
     apart = (parts + 1) * WIDTH_BYTES  # more than a power of two, which would bring rows together in the cache
     h_bytes, x_bytes, state, f_bytes = parts * WIDTH_BYTES, x_parts * WIDTH_BYTES, e * size, f * size
     h_high, x_high = (e + SAMPLES - 1) // SAMPLES, (f + SAMPLES - 1) // SAMPLES
@@ -182,7 +182,7 @@ def _backward(
                 weights = wx.ctypes.data + (part - parts) * between
                 out, out_row = over_x + (part - parts) * WIDTH_BYTES, x_bytes
             product(y, local, apart, some - 1, weights, 0, e, zeros, 0, out, out_row, 1)
-        for r in range(some):
+        for r in range(some if with_x else 0):
             row = step * st + (first + r) * sn
             copy_bytes(dx.ctypes.data + row * f_bytes, over_x + r * x_bytes, f_bytes)
     for r in range(some):
@@ -191,18 +191,23 @@ def _backward(
 
 
 def rnn_grad(
-    gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, *, nonlinearity: str
-) -> tuple[Array, ...]:
-    """The cotangents of x, h0, w_ih, w_hh and of either bias."""
+    gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, *, nonlinearity: str,
+    need_x: bool,
+) -> tuple[Array, ...]:  # fmt: skip
+    """The cotangents of h0, w_ih, w_hh, of either bias, and of x if it is needed."""
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     rows, given = lay.t * lay.n, lay.packed(x)
     repeats = Repeats(given, e)
     states, inputs = Inputs(rows, e, x.dtype), Inputs(rows, features, x.dtype, given, repeats)
-    da, dx, dh0 = empty_panels(rows, e, x.dtype), lay.empty(features), np.empty(h0.shape, x.dtype)
+    da, dx, dh0 = empty_panels(rows, e, x.dtype), lay.empty(features if need_x else 0), np.empty(h0.shape, x.dtype)
+    wx = panels(w_ih, transposed=False)
     _backward(
-        lay.blocks, lay.packed(gy), given, ready(h0), panels(w_hh, transposed=False), panels(w_ih, transposed=False),
+        lay.blocks, lay.packed(gy), given, ready(h0), panels(w_hh, transposed=False), wx,
         lay.packed(y), da, states.tiles, inputs.tiles, dx, dh0, repeats.ids, inputs.ids, repeats.count,
-        nonlinearity == "relu", lay.t, lay.n, features, e, lay.st, lay.sn,
+        nonlinearity == "relu", need_x and not lay.few, lay.t, lay.n, features, e, lay.st, lay.sn,
     )  # fmt: skip
+    if need_x and lay.few:
+        input_grad(lay, da, wx, dx, e)
     dw_ih, dbias = inputs.weight_grad(da, e, bias=True)
-    return lay.seen(dx), dh0, dw_ih, states.weight_grad(da, e, bias=False)[0], dbias
+    found = dh0, dw_ih, states.weight_grad(da, e, bias=False)[0], dbias
+    return (*found, lay.seen(dx)) if need_x else found

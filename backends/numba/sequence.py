@@ -4,10 +4,10 @@ The samples of a batch do not depend on each other, so a task takes as many of t
 through all steps, with their states in its own small arrays: no thread ever waits for another within a sequence, and
 the weights, laid out once as the tile reads them, stay in the second-level cache. Forward, a step is one product with
 the input and the state side by side: as a product of its own for all steps, the input's part would go through memory
-twice more; of inputs that repeat, the product is looked up (`repeats.py`). Backward, the cotangents of a step's gates
-give those of its state and its input while they are at hand, and are laid out for the gradients of the weights, one
-large product each (`sequence_weights.py`). Caches do not expect that what the forward pass left in memory is read
-backwards: a step asks for what the next one will touch.
+twice more; of inputs that repeat, the product is looked up (`repeats.py`), and of few samples it is made for several
+steps at once. Backward, the cotangents of a step's gates give those of its state and its input while they are at hand,
+and are laid out for the gradients of the weights, one large product each (`sequence_weights.py`). Caches do not expect
+that what the forward pass left in memory is read backwards: a step asks for what the next one will touch.
 
 Sequences (t, n, …) are taken with time or with the batch outermost in memory, as x comes, and results lie likewise:
 nothing is copied for layers that are told `batch_first`. Row `step·st + sample·sn` of a sequence belongs to that step
@@ -50,6 +50,11 @@ class Layout:
     def blocks(self) -> int:
         """Tasks that share the samples."""
         return -(-self.n // SAMPLES)
+
+    @property
+    def few(self) -> bool:
+        """Whether a step has fewer rows than the tile: the inputs' products are made for several steps at once."""
+        return self.n < SAMPLES <= self.n * self.t
 
     def packed(self, x: Array) -> Array:
         """The sequence as kernels take it; a copy if it lies otherwise."""

@@ -18,6 +18,7 @@ from . import memory
 from .compile import Floats, Ints, jit, kernel
 from .gemm import DEPTH, ROWS, WIDTH_BYTES, aligned
 from .repeats import Repeats
+from .sequence import Layout, product
 from .tile import VECTOR_BYTES, VECTORS, strided_tile, tile_width
 from .vectors import (
     add_row,
@@ -31,7 +32,8 @@ from .vectors import (
 )  # fmt: skip
 
 Array = Any
-GROUP = 2  # panels of one task
+GROUP = 2  # panels of one task, unless there are few
+BAND = 4 * ROWS  # rows of one task
 
 
 # ---------------------------------------------------------------- layouts
@@ -137,7 +139,7 @@ def _add_up(like: Array, ids: Array, panel: int, sums: int, found: int) -> None:
 @kernel
 def _weight_group(
     da: Floats, tiles: Floats, x: Floats, dw: Floats, db: Floats, ids: Ints, first: Ints, count: Ints, rows: int,
-    columns: int, features: int, task: int,
+    columns: int, features: int, group: int, task: int,
 ) -> None:  # fmt: skip
     """Some rows of dw: (columns, features) = Σ daᵀ·x, and of db = Σ da if there is one.
 
@@ -160,7 +162,7 @@ def _weight_group(
         a, apart = own_tiles, (found + 1) * bytes_
         for u in range(found):
             put_tiles(da, x.ctypes.data + first[u] * features * size, own_tiles, u, found, features)
-    for panel in range(task * GROUP, min((task + 1) * GROUP, (columns + width - 1) // width)):
+    for panel in range(task * group, min((task + 1) * group, (columns + width - 1) // width)):
         b, left = da.ctypes.data + panel * (rows + 1) * WIDTH_BYTES, panel * width
         some = min(width, columns - left)
         if found:
@@ -193,8 +195,41 @@ class Inputs:
     def weight_grad(self, da: Array, columns: int, *, bias: bool) -> tuple[Array, Array]:
         """Σ daᵀ·x for da in panels: (columns, features); and Σ da."""
         dw, db = memory.empty((columns, self.columns), da.dtype), np.empty(columns if bias else 0, da.dtype)
+        group = GROUP if da.shape[0] >= 8 * GROUP else 1
         _weight_group(
-            -(-da.shape[0] // GROUP), da, self.tiles, self.x, dw, db, self.ids, self.first, self.count, self.rows,
-            columns, self.columns,
+            -(-da.shape[0] // group), da, self.tiles, self.x, dw, db, self.ids, self.first, self.count, self.rows,
+            columns, self.columns, group,
         )  # fmt: skip
         return dw, db
+
+
+@kernel
+def _input_band(
+    da: Floats, w: Floats, dx: Floats, t: int, n: int, f: int, columns: int, st: int, sn: int, task: int
+) -> None:
+    """Some rows of dx = da·w, in the order in which one task goes back through the samples."""
+    size, rows = da.itemsize, t * n
+    width = WIDTH_BYTES // size
+    parts, x_parts = (columns + width - 1) // width, (f + width - 1) // width
+    apart, x_bytes = (parts + 1) * WIDTH_BYTES, x_parts * WIDTH_BYTES
+    scratch = np.zeros(ROWS * (parts + 1 + x_parts) * width + x_parts * width + width, da.dtype)
+    local = aligned(scratch)
+    found = local + ROWS * apart
+    zeros = found + ROWS * x_bytes
+    for first in range(task * BAND, min((task + 1) * BAND, rows), ROWS):
+        some = min(ROWS, rows - first)
+        for r in range(some):
+            row = da.ctypes.data + (first + r) * WIDTH_BYTES
+            copy_widths(da, row, (rows + 1) * WIDTH_BYTES, local + r * apart, WIDTH_BYTES, parts)
+        product(
+            da, local, apart, some - 1, w.ctypes.data, columns * WIDTH_BYTES, columns, zeros, 0, found, x_bytes, x_parts
+        )  # fmt: skip
+        for r in range(some):
+            step, sample = t - 1 - (first + r) // n, (first + r) % n
+            copy_bytes(dx.ctypes.data + (step * st + sample * sn) * f * size, found + r * x_bytes, f * size)
+    scratch[0] = 0  # an address alone does not keep an array's memory
+
+
+def input_grad(lay: Layout, da: Array, w: Array, dx: Array, columns: int) -> None:
+    """dx from the cotangents in panels, where a single task has gone back: see `Layout.few`."""
+    _input_band(-(-lay.t * lay.n // BAND), da, w, dx, lay.t, lay.n, dx.shape[-1], columns, lay.st, lay.sn)

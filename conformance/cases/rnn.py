@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def _lstm_grad(
         d = np.hstack([dc * g, dc * (cs[t - 1] if t else c0), dc * i, dh * squashed]) + gg[t]
         da[t] = d * np.hstack([i - i**2, f - f**2, 1 - g**2, o - o**2])
         dh, dc = da[t] @ u, dc * f
-    return da @ w, dh, dc, *_sums(da, da, x, np.stack([h0, *y[:-1]])), da.sum((0, 1))
+    return dh, dc, *_sums(da, da, x, np.stack([h0, *y[:-1]])), da.sum((0, 1)), da @ w
 
 
 def _gru(x: Array, h: Array, w: Array, u: Array, b: Array, d: Array) -> tuple[Array, ...]:
@@ -70,7 +71,7 @@ def _gru_grad(
         da[t], db[t] = np.hstack([dr, dz, dn]), np.hstack([dr, dz, dn * r + gm])
         dh = db[t] @ u + dh * z
     weights = _sums(da, db, x, np.stack([h0, *y[:-1]]))
-    return da @ w, dh, *weights, da.sum((0, 1)), db.sum((0, 1))
+    return dh, *weights, da.sum((0, 1)), db.sum((0, 1)), da @ w
 
 
 def _rnn(x: Array, h: Array, w: Array, u: Array, b: Array, d: Array, relu: bool) -> Array:
@@ -87,7 +88,7 @@ def _rnn_grad(gy: Array, x: Array, h0: Array, w: Array, u: Array, y: Array, relu
     for t in reversed(range(len(x))):
         da[t] = (dh + gy[t]) * (y[t] > 0 if relu else 1 - y[t] ** 2)
         dh = da[t] @ u
-    return da @ w, dh, *_sums(da, da, x, np.stack([h0, *y[:-1]])), da.sum((0, 1))
+    return dh, *_sums(da, da, x, np.stack([h0, *y[:-1]])), da.sum((0, 1)), da @ w
 
 
 def _rows(label: str, t: int, n: int, f: int, e: int) -> list[OpCase]:
@@ -96,14 +97,19 @@ def _rows(label: str, t: int, n: int, f: int, e: int) -> list[OpCase]:
 
     steps, wide = real(t, n, e), real(t, n, 4 * e)
     # the second order of a backward pass is the third of the op: slow, and the same text for any size
-    once = {"orders": 2 if n * e == 1 else 1}
+    once, x_too = {"orders": 2 if n * e == 1 else 1}, {"need_x": True}
     rows = [
         OpCase(lstm_, inputs(4, 2), _lstm, label=label),
         OpCase(
-            lstm_grad, [steps, steps, wide, *inputs(4, 2)[:-2], steps, steps, wide], _lstm_grad, label=label, **once
+            lstm_grad,
+            [steps, steps, wide, *inputs(4, 2)[:-2], steps, steps, wide],
+            _lstm_grad,
+            params=x_too,
+            label=label,
+            **once,
         ),
         OpCase(gru_, inputs(3, 1), _gru, label=label),
-        OpCase(gru_grad, [steps, wide, *inputs(3, 1)[:-2], steps, wide], _gru_grad, label=label, **once),
+        OpCase(gru_grad, [steps, wide, *inputs(3, 1)[:-2], steps, wide], _gru_grad, params=x_too, label=label, **once),
     ]
     for name in ("tanh", "relu"):
         params, relu = {"nonlinearity": name}, name == "relu"
@@ -113,7 +119,7 @@ def _rows(label: str, t: int, n: int, f: int, e: int) -> list[OpCase]:
             ),
             OpCase(
                 rnn_grad, [steps, *inputs(1, 1)[:-2], nonzero(t, n, e)],
-                lambda *a, relu=relu: _rnn_grad(*a, relu=relu), params=params, label=f"{name}-{label}",
+                lambda *a, relu=relu: _rnn_grad(*a, relu=relu), params=params | x_too, label=f"{name}-{label}",
                 **once,
             ),
         ]  # fmt: skip
@@ -144,6 +150,17 @@ def _with_projection(*arrays: Any, reverse: bool = False) -> Any:
 _with_projection.__name__ = "lstm"
 PROJECTED = [real(3, 2, 2), real(2, 2), real(2, 3), real(12, 2), real(12, 2), real(12), real(12), real(2, 3)]
 
+
+def _weights_alone() -> list[OpCase]:
+    """The backward passes of layers whose input wants no cotangent."""
+    made = []
+    for row in _rows("no-input", 3, 2, 2, 2):
+        if row.params.get("need_x"):
+            whole = row.reference
+            made.append(replace(row, params=row.params | {"need_x": False}, reference=lambda *a, f=whole: f(*a)[:-1]))
+    return made
+
+
 CASES: list[OpCase] = [
     OpCase(Composite(_with_projection), PROJECTED, _projected, label="projected"),
     OpCase(Composite(_with_projection), PROJECTED, _reversed, params={"reverse": True}, label="projected-reversed"),
@@ -151,5 +168,7 @@ CASES: list[OpCase] = [
     *_rows("one-step", 1, 2, 3, 2),
     *_rows("one-sample", 3, 1, 2, 1),
     *_rows("tiles", 2, 9, 3, 9),
+    *_rows("few-samples", 9, 1, 2, 2),
     *_rows("no-samples", 2, 0, 3, 2),
+    *_weights_alone(),
 ]
