@@ -12,6 +12,8 @@ from heapq import heappop, heappush
 from math import inf
 from typing import Any
 
+import numpy as np
+
 from ..backends import Backend
 from .anomaly import checked_pulls
 from .bare import bare
@@ -101,6 +103,8 @@ class _Run:
                 break
             if parts and node in parts:
                 g = self.whole(node, g)
+            if not node.shape and isinstance(g, np.generic):  # NumPy's operators give scalars for 0-d arrays
+                g = node.backend.asarray(g)
             if node.hooks is not None:
                 g = self.hooked(node, g)
                 latest = assignments.latest if short else inf  # a hook may assign to parameters
@@ -147,6 +151,8 @@ class _Run:
         for leaf in tuple(parts):
             cotangents[leaf] = self.whole(leaf, cotangents.get(leaf))
         for leaf, g in cotangents.items():
+            if not leaf.shape and isinstance(g, np.generic):
+                g = leaf.backend.asarray(g)
             if targets is None or leaf in targets:
                 found[leaf] = self.hooked(leaf, g) if leaf.hooks is not None else g
         return found
