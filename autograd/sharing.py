@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from weakref import WeakValueDictionary
 
 from .tensor import Tensor
@@ -30,11 +31,19 @@ _written: WeakValueDictionary[int, object] = WeakValueDictionary()
 
 def make_writable(x: Tensor) -> None:
     """Give the tensor memory that only it and compiled steps see; whoever looks at the old memory keeps its values."""
-    if _written.get(id(x._value)) is x._value:
+    if is_writable(x._value):
         return
     if is_shared(x):
         x._value = x.backend.xp.asarray(x._value, copy=True)
-    try:
-        _written[id(x._value)] = x._value
-    except TypeError:  # this backend's arrays take no weak references: copied for every program, then
-        return
+    note_writable(x._value)
+
+
+def is_writable(array: object) -> bool:
+    """Whether compiled steps write into the array, so that no tensor looks at it whose values must stay."""
+    return _written.get(id(array)) is array
+
+
+def note_writable(array: object) -> None:
+    """From now on compiled steps write into the array."""
+    with suppress(TypeError):  # this backend's arrays take no weak references: copied for every program, then
+        _written[id(array)] = array

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import tree
 from ..graph import Leaf
+from ..sharing import note_writable
 from ..tensor import Tensor
 from .recorder import CaptureError, Cell, Recorder
 from .surroundings import Surroundings
@@ -39,8 +40,9 @@ class Program:
             for x, array in (*self._held, *((x, x._value) for x in outside.values()))
         ]
         self._cells = recorder.cells
-        self._grads_before: list[tuple[Tensor, Any]] = []
+        self._grads_before: list[tuple[Tensor, Any]] = []  # and the array that the steps read, or None
         self._grads_after: list[tuple[Tensor, int | None]] = []
+        self._sums: list[Cell] = []  # gradients that go on adding up
         self._gradients()
         self._template = tree.mapped(lambda _: 0, result)
         self._changed = [x for x in recorder.changed.values() if isinstance(x._node, Leaf)]
@@ -51,7 +53,7 @@ class Program:
         self._carried = self._carry()
         writer = Writer(recorder, self._carried, [n for _, n in self._grads_after if n is not None], self._outputs)
         self._body = writer.function()
-        self._timed, self._scope = writer.timed, writer.scope
+        self._timed, self._scope, self._handed = writer.timed, writer.scope, writer.handed
         #: How many kernels run as compiled launches, and how many by their Python functions.
         self.launched, self.called = writer.launched, writer.called
         self._settle()
@@ -68,7 +70,8 @@ class Program:
                 array = None if before is None else before._value
                 self._grads_before.append((x, array))
                 if before is not None and after is not None:
-                    self._cells.append(Cell(_grad_reader(x), _grad_writer(x), array))
+                    self._sums.append(Cell(_grad_reader(x), _grad_writer(x), array))
+                    recorder.number(after._value)  # zeros may come from outside
             if kind == "written" or after is None or before is None:
                 self._grads_after.append((x, None if after is None else recorder.number(after._value)))
 
@@ -77,7 +80,7 @@ class Program:
         recorder = self._recorder
         carried = []
         held = [Cell(functools.partial(getattr, x, "_value"), _value_writer(x), a) for x, a in self._held]
-        for cell in [*held, *self._cells]:
+        for cell in [*held, *self._cells, *self._sums]:
             now = cell.read()
             if now is cell.array:
                 continue
@@ -96,6 +99,13 @@ class Program:
         for (cell, _), value in zip(self._carried, owned, strict=True):
             cell.array[...] = value
             cell.write(cell.array)
+        for cell in self._sums:
+            note_writable(cell.array)
+        for (x, n), kept in zip(((x, n) for x, n in self._grads_after if n is not None), self._handed, strict=True):
+            if kept:
+                note_writable(self._recorder.arrays[n])
+            else:
+                x._grad = Tensor._wrap(self.backend.xp.asarray(self._recorder.arrays[n], copy=True), self.backend)
 
     # ------------------------------------------------------------ replay
 
@@ -112,7 +122,7 @@ class Program:
                 return False
         for x, array in self._grads_before:
             grad = getattr(x, "_grad", None)
-            if (None if grad is None else grad._value) is not array:
+            if (grad is None) is not (array is None) or (grad is not None and grad._value.dtype != array.dtype):
                 return False
         if not all(read() == value for read, value in self._options):
             return False
@@ -143,7 +153,13 @@ class Program:
 
     def _replay(self, body: Body, inputs: list[Any]) -> Any:
         with self._lock:
+            for x, array in self._grads_before:
+                if array is not None and x._grad._value is not array:  # type: ignore[union-attr]
+                    array[...] = x._grad._value  # type: ignore[union-attr]
             grads, outputs = body(inputs)
+            for cell in self._sums:
+                if cell.read() is not cell.array:
+                    cell.write(cell.array)
             for x in self._changed:
                 x._node.mark_assigned()  # type: ignore[union-attr]
             backend = self.backend

@@ -21,7 +21,7 @@ from ..eager import eager
 from ..errors import show_location, user_location
 from ..graph import Leaf
 from ..primitive import Primitive
-from ..sharing import make_writable
+from ..sharing import is_writable, make_writable
 from ..state import interpreter, state
 from ..tensor import Tensor
 
@@ -225,12 +225,19 @@ class Recorder(Discovery):
         return Tensor._wrap(value, self.backend)
 
     def gradient_read(self, x: Tensor) -> None:
-        """`x.grad` is looked at: if for the first time, its value at the start matters."""
+        """`x.grad` is looked at: if for the first time, its value at the start matters.
+
+        Replays write it to where it lies, so that must be memory that no other tensor has.
+        """
         if id(x) not in self.first:
             grad = getattr(x, "_grad", None)
-            self.first[id(x)] = ("read", grad)
             if grad is not None:
-                self.varying.add(self.number(grad._value))
+                home = grad._value
+                if id(home) in self.numbers or not is_writable(home):
+                    home = self.backend.xp.asarray(home, copy=True)
+                    x._grad = grad = Tensor._wrap(home, x.backend)
+                self.varying.add(self.number(home))
+            self.first[id(x)] = ("read", grad)
             self.gradients[id(x)] = x
 
     def gradient_written(self, x: Tensor) -> None:

@@ -41,6 +41,7 @@ class Writer:
         self.launches: list[Any] = []
         self.owners: list[Step] = []  # of the launches
         self.launched = self.called = 0
+        self.handed: list[bool] = []  # which gradients are handed out as they are, at one place from replay to replay
 
     def _drop_unused(self) -> None:
         """Leave out steps whose results nobody needs; those before and after keep their places."""
@@ -249,11 +250,23 @@ class Writer:
         if swapped:
             for k in range(len(self.carried)):
                 self.emit(f"home{k}[...] = moved{k}", "results")
-        grads = ", ".join(self.name(n) for n in self.grads)
+        grads = ", ".join(self._gradients())
         outputs = ", ".join("None" if n is None else self._handed(n) for n in self.outputs)
         self.scope["copy"] = functools.partial(self.backend.xp.asarray, copy=True)
         self.emit(f"results = [{grads}], [{outputs}]", "results")
         self.emit("return results")
+
+    def _gradients(self) -> Iterator[str]:
+        """Gradients, which others may write into: copies of what is not made anew by each replay, for each alone."""
+        made: set[int] = set()
+        for step in self.recorder.steps:
+            if not step.view:
+                made |= set(step.outs) - {a.number for a in step.args if isinstance(a, Slot)}
+        for n in self.grads:
+            alone = self.root(n) in made
+            made.discard(self.root(n))
+            self.handed.append(alone and n in self.fixed)
+            yield self.name(n) if alone else f"copy({self.name(n)})"
 
     def _handed(self, n: int) -> str:
         """An output, which the next replay must not change."""
