@@ -120,6 +120,12 @@ def mean_(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool
     return mean
 
 
+def prod_(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+    """Product over axes; bools and integers as int64."""
+    reduce: Callable[..., Any] = np.multiply.reduce
+    return reduce(x, axis=axis, keepdims=keepdims, dtype=None if x.dtype in FLOATING else np.int64)
+
+
 def max_(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
     """Maximum over axes."""
     reduce: Callable[..., Any] = np.maximum.reduce
@@ -173,7 +179,7 @@ class NumpyBackend(Backend):
         self.kernels["where"] = Kernel(where)
         for op, fn in (("square", square), ("rsqrt", rsqrt), ("clip", clip), ("astype", astype)):
             self.kernels[op] = Kernel(fn)
-        for op, reduce in (("sum", sum_), ("mean", mean_), ("max", max_), ("min", min_)):
+        for op, reduce in (("sum", sum_), ("mean", mean_), ("max", max_), ("min", min_), ("prod", prod_)):
             self.kernels[op] = Kernel(reduce)
         self.kernels.update(update_kernels())
 

@@ -12,7 +12,7 @@ pytest.importorskip("numba")
 from scipy import special
 
 from pullback.autograd import ops
-from pullback.autograd.ops import activation, elementwise, unary
+from pullback.autograd.ops import activation, elementwise, random, unary
 from pullback.autograd.ops.attention import attention, attention_grad
 from pullback.autograd.ops.index import take_, take_transpose
 from pullback.autograd.ops.norm import batch_norm, batch_norm_grad, standardize, standardize_grad
@@ -463,3 +463,17 @@ def test_regions_that_make_up_an_array(dtype, rng, monkeypatch):
                 (found,) = run(place_regions, *form, indices=indices, shape=whole.shape, order=order)
                 np.testing.assert_array_equal(found, whole)
                 assert order is None or found.transpose(order).flags.c_contiguous
+
+
+@pytest.mark.parametrize("n", [1, 7, 1025, 16384, 50003])
+def test_random_numbers_are_numpys_bit_by_bit(n, rng):
+    for key in rng.integers(0, 2**32, (2, 4), dtype=np.uint32):
+        (found,) = run(random.uniform, key, shape=(n,), dtype="float32")
+        np.testing.assert_array_equal(
+            found, random.uniform.forward(key, shape=(n,), dtype="float32", xp=numpy_backend.xp)
+        )
+        for dtype, p in itertools.product(DTYPES, (0.1, 0.5, 0.999)):
+            x = rng.standard_normal((2, n)).astype(dtype)
+            for a in (x, np.asfortranarray(x)):
+                (found,) = run(random.dropout, a, key, p=p)
+                np.testing.assert_array_equal(found, random.dropout.forward(x, key, p=p, xp=numpy_backend.xp))

@@ -52,6 +52,8 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "rms_norm_grad": ("rms", guards.layer_norm_grad),
     "group_norm": ("group", guards.group_norm),
     "group_norm_grad": ("group", guards.group_norm_grad),
+    "dropout": ("philox", guards.dropout),
+    "random_uniform": ("philox", guards.random_uniform),
     "cumsum": ("scans", guards.cumsum),
     "logsumexp": ("scans", guards.logsumexp),
     "batch_norm": ("batch", guards.batch_norm),
@@ -161,7 +163,7 @@ class NumbaBackend(NumpyBackend):
         for op in ("clip", "astype"):
             self.kernels[op] = Kernel(sizes.optional(self._inherited[op].fn, _Deferred("choices", op)))
         self.kernels["where"] = Kernel(sizes.where(self._inherited["where"].fn, _Deferred("choices", "where")))
-        for op in ("sum", "mean", "max", "min"):
+        for op in ("sum", "mean", "max", "min", "prod"):
             self.kernels[op] = Kernel(sizes.reduction(self._inherited[op].fn, _Deferred("reductions", f"{op}_")))
         self.kernels["reshape"] = Kernel(sizes.reshape(_Deferred("copies", "reshape")))
 

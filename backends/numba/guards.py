@@ -282,6 +282,20 @@ def standardize(*arrays: Array, axes: int, eps: float) -> bool:
     return one_shape(*arrays) and 0 < axes <= arrays[0].ndim
 
 
+def _key(key: Array) -> bool:
+    return type(key) is np.ndarray and key.dtype == np.uint32 and key.shape == (4,) and not threads.forked()
+
+
+def dropout(x: Array, key: Array, *, p: float) -> bool:
+    """Some elements are kept, and some are not."""
+    return _key(key) and floats(x) and 0.0 < p < 1.0
+
+
+def random_uniform(key: Array, *, shape: tuple[int, ...], dtype: str) -> bool:
+    """Single precision, and some elements."""
+    return _key(key) and dtype == "float32" and min(shape, default=1) > 0
+
+
 def cumsum(x: Array, *, axis: int, reverse: bool) -> bool:
     """Floating arrays with an axis."""
     return floats(x) and 0 <= axis < x.ndim

@@ -19,11 +19,11 @@ from .. import threads
 from .compile import Floats, jit, kernel
 from .copies import contiguous
 from .mathematics import choose
-from .sums import larger, plus, smaller
+from .sums import larger, plus, smaller, times
 
 Array = Any
 Axis = int | tuple[int, ...] | None
-SUM, MAX, MIN = 0, 1, 2
+SUM, MAX, MIN, PRODUCT = 0, 1, 2, 3
 SPAN = 16384  # elements of one task
 WIDE = 256  # elements of neighbouring rows taken at a time, at the least
 COLUMNS = 2048  # elements of a row that one task takes at the most
@@ -35,6 +35,14 @@ def _sum(x: Any, start: int, stop: int) -> Any:
     total = x.dtype.type(0)
     for i in range(start, stop):
         total = plus(total, x[i])
+    return total
+
+
+@jit
+def _product(x: Any, start: int, stop: int) -> Any:
+    total = x.dtype.type(1)
+    for i in range(start, stop):
+        total = times(total, x[i])
     return total
 
 
@@ -62,7 +70,12 @@ def _reduce_rows(
     for r in range(task * length, min((task + 1) * length, results)):
         start = r // cuts * n + r % cuts * span
         stop = min(start + span, (r // cuts + 1) * n)
-        out[r] = _sum(x, start, stop) / share if kind == SUM else _extreme(x, start, stop, kind)
+        if kind == SUM:
+            out[r] = _sum(x, start, stop) / share
+        elif kind == PRODUCT:
+            out[r] = _product(x, start, stop)
+        else:
+            out[r] = _extreme(x, start, stop, kind)
 
 
 @jit
@@ -70,6 +83,9 @@ def _take(kind: int, total: Any, row: Any) -> None:
     if kind == SUM:
         for j in range(row.size):
             total[j] += row[j]
+    elif kind == PRODUCT:
+        for j in range(row.size):
+            total[j] *= row[j]
     elif kind == MAX:
         for j in range(row.size):
             total[j] = choose((row[j] > total[j]) | (row[j] != row[j]), row[j], total[j])
@@ -81,44 +97,45 @@ def _take(kind: int, total: Any, row: Any) -> None:
 @kernel
 def _reduce_columns(
     x: Floats, out: Floats, kind: int, divisor: float, n: int, k: int, span: int, cuts: int, columns: int, blocks: int,
-    task: int,
+    length: int, units: int, task: int,
 ) -> None:  # fmt: skip
     """Matrices of n rows of k elements, each in `cuts` parts of `span` rows: one row of k results a part.
 
-    A task takes one part of one matrix, and of its rows one block of columns. Short rows are taken several at a time.
+    A unit is one part of one matrix, and of its rows one block of columns; a task takes several of these where they are
+    small. Short rows are taken several at a time.
     """
-    part, block = task // blocks, task % blocks
-    matrix, cut = part // cuts, part % cuts
-    first, last = cut * span, min((cut + 1) * span, n)
-    left = block * columns
-    width = min(columns, k - left)
-    base, share = matrix * n * k, x.dtype.type(divisor)
-    at = part * k + left
-    result = out[at : at + width]
-    together = WIDE // k if width == k and k * 2 <= WIDE else 1
-    whole = (last - first) // together * together
-    wide = np.empty(together * width, x.dtype)
-    a = base + first * k + left
-    if whole:
-        for j in range(together * width):
-            wide[j] = x[a + j]
-    for i in range(together, whole, together):
-        _take(kind, wide, x[a + i * k : a + i * k + together * width])
-    begin = 0
-    if whole:
-        for j in range(width):
-            result[j] = wide[j]
-        for t in range(1, together):
-            _take(kind, result, wide[t * width : (t + 1) * width])
-    else:
-        for j in range(width):
-            result[j] = x[a + j]
-        begin = 1
-    for i in range(whole + begin, last - first):
-        _take(kind, result, x[a + i * k : a + i * k + width])
-    if kind == SUM and divisor != 1.0:
-        for j in range(width):
-            result[j] /= share
+    share = x.dtype.type(divisor)
+    wide = np.empty(max(WIDE, k) + k, x.dtype)
+    for unit in range(task * length, min((task + 1) * length, units)):
+        part, block = unit // blocks, unit % blocks
+        matrix, cut = part // cuts, part % cuts
+        first, last = cut * span, min((cut + 1) * span, n)
+        left = block * columns
+        width = min(columns, k - left)
+        at, a = part * k + left, (matrix * n + first) * k + left
+        result = out[at : at + width]
+        together = min(last - first, WIDE // k) if width == k and k * 2 <= WIDE else 1
+        if together == 1:
+            for j in range(width):
+                result[j] = x[a + j]
+            for i in range(1, last - first):
+                _take(kind, result, x[a + i * k : a + i * k + width])
+        else:
+            size, stop = together * k, a + (last - first) * k
+            for j in range(size):
+                wide[j] = x[a + j]
+            for start in range(a + size, stop, size):
+                rest = min(size, stop - start)  # the last rows may be fewer
+                _take(kind, wide[:rest], x[start : start + rest])
+            while together > 1:  # halves are joined, and an odd row with the first ones
+                half = (together + 1) // 2
+                _take(kind, wide[: (together - half) * k], wide[half * k : together * k])
+                together = half
+            for j in range(k):
+                result[j] = wide[j]
+        if kind == SUM and divisor != 1.0:
+            for j in range(width):
+                result[j] /= share
 
 
 # ------------------------------------------------------------ any axes
@@ -151,11 +168,16 @@ def _columns(runs: list[Any], size: int, n: int, k: int, divisor: float) -> int:
     columns = min(k, COLUMNS)
     blocks = -(-k // columns)
     few = matrices * blocks >= 64 or n * columns <= 4 * SPAN
+    if few and matrices * blocks < 8 and n * k > SPAN // 2:  # too little for a second run, but not for one thread
+        columns = min(columns, max(64, -(-k // 512) * 64))
+        blocks = -(-k // columns)
     span = n if few else max(SPAN // columns, -(-n // 64))
     cuts = -(-n // span)
     results = matrices * cuts * k
     last = 1.0 if cuts > 1 else divisor
-    runs.append((_reduce_columns, matrices * cuts * blocks, results, last, (n, k, span, cuts, columns, blocks)))
+    units, length = matrices * cuts * blocks, max(1, SPAN // (min(span, n) * columns))
+    numbers = (n, k, span, cuts, columns, blocks, length, units)
+    runs.append((_reduce_columns, -(-units // length), results, last, numbers))
     return results if cuts == 1 else _columns(runs, results, cuts, k, divisor)
 
 
@@ -234,3 +256,8 @@ def max_(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 def min_(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Minimum over axes; NaN if there is one."""
     return _reduced(x, axis, keepdims, MIN) if _takes(x) else by_numpy.min_(x, axis=axis, keepdims=keepdims)
+
+
+def prod_(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Product over axes."""
+    return _reduced(x, axis, keepdims, PRODUCT) if _takes(x) else by_numpy.prod_(x, axis=axis, keepdims=keepdims)

@@ -27,6 +27,16 @@ def plus(typingctx: Any, total: Any, x: Any) -> Any:
     return total(total, total), codegen
 
 
+@intrinsic
+def times(typingctx: Any, total: Any, x: Any) -> Any:
+    """total·x, in whatever order a loop of them is quickest."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fmul(*args, flags=("reassoc", "contract"))
+
+    return total(total, total), codegen
+
+
 def _extreme(comparison: str) -> Any:
     flags = ("nnan", "nsz")
 
