@@ -199,7 +199,6 @@ def log1p(x: float) -> Any:
 
 _TWO_OVER_PI = 2.0 / math.pi
 _P1, _P2, _P3 = 1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33
-FAR = 1e6  #: beyond, π/2 in three parts is not enough
 _sine_odd = _polynomial(
     1.58969099521155010221e-10, -2.50507602534068634195e-08, 2.75573137070700676789e-06, -1.98412698298579493134e-04,
     8.33333333332248946124e-03, -1.66666666666666324348e-01,
@@ -212,7 +211,7 @@ _cosine_even = _polynomial(
 
 @_within
 def _circle(x: float, quarters: int) -> Any:
-    """The sine of x + quarters·π/2, for |x| up to `FAR`."""
+    """The sine of x + quarters·π/2, for |x| up to 10⁶."""
     z = x * _TWO_OVER_PI + _MAGIC
     n = z - _MAGIC
     r = fused(n, -_P3, fused(n, -_P2, fused(n, -_P1, x)))
@@ -228,13 +227,13 @@ def _circle(x: float, quarters: int) -> Any:
 
 @_within
 def sin(x: float) -> Any:
-    """Sine, for |x| up to `FAR`: at most 1 ulp."""
+    """Sine, for |x| up to 10⁶: at most 1 ulp."""
     return _select(x == 0.0, x, _circle(x, 0))
 
 
 @_within
 def cos(x: float) -> Any:
-    """Cosine, for |x| up to `FAR`: at most 1 ulp."""
+    """Cosine, for |x| up to 10⁶: at most 1 ulp."""
     return _circle(x, 1)
 
 

@@ -15,21 +15,21 @@ import numpy as np
 from .. import threads
 from .broadcasting import combine, spread_pair
 from .compile import Floats, Kernel, jit, kernel
-from .doubles import FAR
-from .doubles import cos as cosine
-from .doubles import sin as sine
 from .gaussian import erf as _erf
 from .gaussian import normal, normal_by_tanh
 from .layout import aligned_pair, empty_as, in_memory_order
-from .mathematics import choose, exp_below, expm1_below, log1p_unit
+from .mathematics import FAR, choose, exp_below, expm1_below, log1p_unit
 from .mathematics import constant as c
+from .mathematics import cos as cosine
 from .mathematics import exp as _exp
 from .mathematics import expm1 as _expm1
 from .mathematics import log as _log
 from .mathematics import log1p as _log1p
 from .mathematics import sigmoid as _sigmoid
+from .mathematics import sin as sine
 from .mathematics import tanh as _tanh
 from .memory import empty
+from .sums import larger
 
 Array = Any
 SPAN = 16384  # elements of one task
@@ -434,14 +434,14 @@ def _circular(ufunc: Any, vector: Any, exact: Any) -> Callable[[Array], Array]:
 
     def span(x: Floats, out: Floats, p: float, q: float, task: int) -> None:
         start, stop = task * SPAN, min((task + 1) * SPAN, x.size)
-        far = 0
+        most, top = x.dtype.type(FAR), x.dtype.type(0)
         for i in range(start, stop):
-            v = np.float64(x[i])
-            far |= not (abs(v) <= FAR)
+            v = x[i]
+            top = larger(choose(abs(v) <= most, abs(v), most + most), top)
             out[i] = vector(v)
-        if far:
+        if top > most:
             for i in range(start, stop):
-                if not (abs(x[i]) <= FAR):
+                if not (abs(x[i]) <= most):
                     out[i] = exact(np.float64(x[i]))
 
     run = _named(span, ufunc.__name__)
