@@ -18,6 +18,7 @@ from .rows import LANES, blocks, row_max, row_sum
 
 Array = Any
 
+WORTH = 128  # elements that take as long as the shortest row
 
 @kernel
 def _loss_rows(
@@ -84,7 +85,7 @@ def cross_entropy_index(logits: Array, target: Array, *, label_smoothing: float,
     rows, n = logits.shape
     target = np.ascontiguousarray(target, np.int64)
     out, wrong = np.empty(rows, logits.dtype), np.zeros(1, np.int64)
-    tasks, length = blocks(rows, n)
+    tasks, length = blocks(rows, max(n, WORTH))
     _loss_rows(tasks, ready(logits), target, out, wrong, n, label_smoothing, ignore_index, rows, length)
     _checked(wrong, target, n, ignore_index)
     return out
@@ -115,7 +116,7 @@ def _cotangent(
 ) -> Array:  # fmt: skip
     rows, n = logits.shape
     out, wrong = np.empty((rows, n), logits.dtype), np.zeros(1, np.int64)
-    tasks, length = blocks(rows, n)
+    tasks, length = blocks(rows, max(n, WORTH))
     _cotangent_rows(tasks, gy, ready(logits), target, out, wrong, n, smoothing, ignored, rows, length, step)
     _checked(wrong, target, n, ignored)
     return out
