@@ -20,6 +20,7 @@ Array = Any
 
 WORTH = 128  # elements that take as long as the shortest row
 
+
 @kernel
 def _loss_rows(
     x: Floats, target: Ints, out: Floats, wrong: Flag, n: int, smoothing: float, ignored: int, rows: int, length: int,

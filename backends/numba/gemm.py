@@ -27,6 +27,14 @@ ALIAS = 2048  # bytes between steps of A at which all of them share a few places
 WIDTH_BYTES = VECTORS * VECTOR_BYTES  # of a panel's row
 
 
+def aliased(a_row: int, a_step: int, size: int) -> bool:
+    """Whether A's rows lie side by side and its steps so that they share a few places of the first-level cache."""
+    return a_row == size and a_step % ALIAS == 0
+
+
+_aliased = jit(aliased)
+
+
 @jit
 def aligned(memory: Array) -> Any:
     """The first address within the memory at which a vector may begin."""
@@ -143,15 +151,15 @@ def block(
     width, lanes = WIDTH_BYTES // size, VECTOR_BYTES // size
     tiles, passes = (rows + ROWS - 1) // ROWS, max(1, (depth + DEPTH - 1) // DEPTH)
     span = ((depth + passes - 1) // passes + lanes - 1) // lanes * lanes  # whole squares for `transpose_vectors`
-    across = a_row == size and a_step % ALIAS == 0 and tiles > 1 and columns > width
-    memory = np.empty((DEPTH + 1 + ROWS) * width + (tiles * ROWS * DEPTH if across else 0) + lanes, like.dtype)
+    copied = _aliased(a_row, a_step, size) and tiles > 1 and columns > width
+    memory = np.empty((DEPTH + 1 + ROWS) * width + (tiles * ROWS * DEPTH if copied else 0) + lanes, like.dtype)
     panel = aligned(memory)
     zeros, corner = panel + DEPTH * WIDTH_BYTES, panel + (DEPTH + 1) * WIDTH_BYTES
     clear_bytes(zeros, WIDTH_BYTES)
     for number in range(passes):
         k, stop = min(depth, number * span), min(depth, (number + 1) * span)
         source, tile_step, row_step, step = a + k * a_step, ROWS * a_row, a_row, a_step
-        if across:
+        if copied:
             source, tile_step, step = corner + ROWS * WIDTH_BYTES, (stop - k) * ROWS * size, ROWS * size
             pack_rows(like, a + k * a_step, a_step, source, rows, stop - k)
         for left in range(0, columns, width):

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import pointwise
 from .compile import Floats, Ints, address_of, jit, kernel
-from .gemm import ALIAS, DEPTH, ROWS, WIDTH_BYTES, block
+from .gemm import DEPTH, ROWS, WIDTH_BYTES, aliased, block
 from .layout import ready
 from .memory import empty
 from .sums import plus
@@ -27,6 +27,7 @@ Array = Any
 PIECE = 1 << 17  # multiply-adds that are worth a task: some microseconds' work
 MOST = 16  # tasks that a product is cut into, unless they would be too high
 LEAST_ROWS, MOST_ROWS = 128, 512  # of a task: fewer do not repay packing B for it, more of A leave the cache
+GROUP = 8  # panels that repay a copy of A
 FEW = 3  # rows below which packing a weight costs more than its product
 SOON = 1 << 14  # multiply-adds of a few rows that NumPy has done before a kernel starts
 TINY = 1 << 12  # multiply-adds of products of which NumPy computes a batch faster
@@ -34,15 +35,17 @@ _LIKE = {np.dtype(t): np.empty(1, t) for t in (np.float32, np.float64)}  # gives
 
 
 @lru_cache(maxsize=4096)
-def cut(rows: int, columns: int, depth: int, itemsize: int, step: int = 0) -> tuple[int, int]:
+def cut(rows: int, columns: int, depth: int, itemsize: int, copied: bool = False) -> tuple[int, int]:
     """In how many bands of rows, and in how many groups of panels, to compute (rows, depth) @ (depth, columns).
 
-    step: bytes between A's steps, if its rows lie side by side. Bands alone if A is copied, so that it is copied once.
+    copied: each task copies its rows of A, so the groups are large.
     """
     panels = -(-columns * itemsize // WIDTH_BYTES)
     tasks = max(1, min(MOST, rows * columns * depth // PIECE))
-    if step and step % ALIAS == 0 and panels > 1:
-        return max(1, min(tasks, rows // LEAST_ROWS)), 1
+    if copied and panels > 1:
+        groups = max(1, panels // GROUP)
+        bands = max(1, min(tasks, rows // (LEAST_ROWS if groups == 1 else MOST_ROWS)))
+        return bands, min(groups, max(1, tasks // bands))
     groups = min(panels, tasks)
     bands = max(1, min(-(-tasks // groups), rows // LEAST_ROWS))
     return max(bands, -(-rows // MOST_ROWS) if tasks > 1 else 1), groups
@@ -114,7 +117,7 @@ def matmul(x: Array, y: Array) -> Array:
     out = empty((*lead, m, n), x.dtype)
     count = math.prod(lead)
     bands, groups = (
-        (1, 1) if count >= MOST else cut(m, n, k, x.itemsize, x.strides[-1] if x.strides[-2] == x.itemsize else 0)
+        (1, 1) if count >= MOST else cut(m, n, k, x.itemsize, aliased(x.strides[-2], x.strides[-1], x.itemsize))
     )
     each = max(1, PIECE // work) if bands * groups == 1 else 1
     if lead:
@@ -238,7 +241,8 @@ def linear_grad(gy: Array, x: Array, weight: Array, *, need_x: bool) -> tuple[Ar
     m = x.size // k
     dweight, dbias = empty((n, k), dtype), np.empty(n, dtype)
     dx = empty(x.shape if need_x else (0,), dtype)
-    cuts = *cut(n, k, m, x.itemsize, n * x.itemsize), *(cut(m, k, n, x.itemsize) if need_x else (0, 0))
+    size = x.itemsize
+    cuts = *cut(n, k, m, size, aliased(size, n * size, size)), *(cut(m, k, n, size) if need_x else (0, 0))
     tasks = cuts[0] * cuts[1] + cuts[2] * cuts[3]
     _gradient_tasks(tasks, ready(gy), ready(x), ready(weight), dweight, dbias, dx, m, n, k, *cuts)
     return (dweight, dbias, dx) if need_x else (dweight, dbias)
