@@ -13,6 +13,7 @@ import pytest
 
 import pullback as pb
 from pullback import nn, optim
+from pullback.autograd.capture.surroundings import Surroundings
 
 CALLS = 12
 CHANGE, BACK = 5, 9  # the calls before which things change
@@ -302,3 +303,12 @@ def test_a_computed_weight_is_no_state_of_python() -> None:
     losses = [f(pb.ones((2, 6))).item() for _ in range(6)]
     assert f.replayed == 4
     assert losses == sorted(losses, reverse=True)
+
+
+def test_installed_packages_are_not_followed() -> None:
+    def step(x: pb.Tensor) -> pb.Tensor:
+        return x if x.shape else pytest.raises(ValueError, helper, x)
+
+    surroundings = Surroundings([step])
+    assert helper in surroundings._seen.values()
+    assert len(surroundings._seen) < 50

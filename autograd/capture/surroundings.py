@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, repeat
 from operator import attrgetter, is_
+from pathlib import Path
 from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 from ..tensor import Tensor
 
 LARGEST = 1000  # items of a container that is looked into
-REACH = 20_000  # objects that are followed from one function
+REACH = 5_000  # objects that are followed from one function
 
 _OURS = __name__.partition(".")[0]
 _ARRAYS = frozenset({_OURS, "numpy", "numba", "scipy", "cupy"})  # whose objects hold nothing that a user sets
@@ -178,7 +179,7 @@ class Surroundings:
         if layer and isinstance(own, dict):
             names = None if _of_library(kind.__module__) else {key for key, x in own.items() if _is_part(x)}
             yield _all(own, kind.__name__) if names is None else self._present(own, kind.__name__, names)
-        elif not any(_of_library(c.__module__, _ARRAYS) for c in kind.__mro__):
+        elif _ARRAYS.isdisjoint(str(c.__module__).partition(".")[0] for c in kind.__mro__):
             if isinstance(own, dict):
                 yield self._present(own, kind.__name__)
             slots = {name for c in kind.__mro__ for name, x in vars(c).items() if isinstance(x, MemberDescriptorType)}
@@ -233,7 +234,7 @@ def _is_part(value: Any) -> bool:
     """Whether a layer that holds it has it as a part: a parameter, a buffer, a layer, or several of them."""
     if isinstance(value, list | tuple | dict):
         return any(map(_is_part, value.values() if isinstance(value, dict) else value))
-    return (isinstance(value, Tensor) and type(value) is not Tensor) or bool(getattr(value, "_assumed", False))
+    return (isinstance(value, Tensor) and type(value) is not Tensor) or bool(getattr(type(value), "_assumed", False))
 
 
 def _all(where: Any, label: str) -> _Place:
@@ -252,8 +253,16 @@ def _alike(x: Any, y: Any) -> bool:
     return x is y or (type(x) is type(y) and isinstance(x, _ATOMS) and repr(x) == repr(y))
 
 
-def _of_library(module: Any, libraries: frozenset[str] = _LIBRARIES) -> bool:
-    return isinstance(module, str) and module.partition(".")[0] in libraries
+def _of_library(module: Any) -> bool:
+    return isinstance(module, str) and _is_library(module.partition(".")[0])
+
+
+@functools.lru_cache(maxsize=1000)
+def _is_library(package: str) -> bool:
+    """Whether a package's code is nobody's who writes a step: this one, Python's, or one that is installed."""
+    module = sys.modules.get(package)
+    where = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
+    return package in _LIBRARIES or not {"site-packages", "dist-packages"}.isdisjoint(Path(where).parts)
 
 
 @functools.lru_cache(maxsize=1000)
