@@ -307,7 +307,7 @@ def test_a_computed_weight_is_no_state_of_python() -> None:
 
 def test_installed_packages_are_not_followed() -> None:
     def step(x: pb.Tensor) -> pb.Tensor:
-        return x if x.shape else pytest.raises(ValueError, helper, x)
+        return x if x.shape else pytest.approx(helper(x))
 
     surroundings = Surroundings([step])
     assert helper in surroundings._seen.values()
