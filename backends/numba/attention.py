@@ -27,7 +27,7 @@ from .vectors import add_row, clear_bytes, copy_bytes
 
 Array = Any
 BLOCK = 8 * ROWS  # queries of one task
-ENOUGH = 8  # tasks; heads are divided where there are fewer
+ENOUGH = 4  # tasks; heads are divided where there are fewer
 
 
 @jit

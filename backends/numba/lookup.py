@@ -15,11 +15,11 @@ from .compile import Flag, Floats, Ints, kernel
 from .layout import ready
 from .memory import empty
 from .sizes import COPIED
-from .vectors import add_row, copy_bytes
+from .vectors import add_row, clear_bytes, copy_bytes
 
 Array = Any
 
-COLUMNS = 64  # of one task that adds: a few cache lines of each row
+COLUMNS = 32  # of one task that adds: two cache lines of each row
 TASK = 1 << 14  # elements that one task copies
 
 
@@ -64,7 +64,7 @@ def _add_rows(
     left = task * columns
     count, itemsize = min(columns, width - left), g.itemsize
     for row in range(size):
-        out[row * width + left : row * width + left + count] = 0
+        clear_bytes(out.ctypes.data + (row * width + left) * itemsize, count * itemsize)
     for i in range(index.size):
         row = index[i]
         if row < -size or row >= size:
