@@ -90,6 +90,7 @@ class _Run:
         latest = assignments.latest if short else inf
         backend: Backend | None = None
         add: Any = None  # the sum of two arrays of that backend
+        large: int | None = None  # elements from which its own arithmetic is worth the long way
         # As long as one node alone is to be visited, as in a chain, it and its cotangent stay out of heap and dict.
         only: Any = None
         whole: Any = None
@@ -111,11 +112,11 @@ class _Run:
             if targets is not None and node in targets:
                 found[node] = g
             plan: Any = node.plan
-            if node.backend is not backend or node.seq <= latest or not plan.plain:
+            if node.backend is not backend or node.seq <= latest or not plan.plain or (large and g.size >= large):
                 self.step(node, plan, g)
                 if short and backend is not self.backend:
                     backend = self.backend
-                    add = self.adder(backend)
+                    add, large = self.adder(backend), self.backend.large if self.backend else None
                 continue
             saved = node.saved
             if saved.__class__ is not tuple:
@@ -174,7 +175,9 @@ class _Run:
                 _zeros(shape, dtype, backend, self.tensors) if c is None and dtype.startswith("float") else c
                 for c, (shape, dtype) in zip(g, node.shape, strict=True)
             )
-        tensors = self.tensors or plan.prim.tensor_rules
+        # Operators of bare arrays are the array library's own, those of Tensors the backend's, which may be threaded.
+        large = bool(backend.large) and plan.prim.outputs == 1 and not self.over and g.size >= backend.large
+        tensors = self.tensors or plan.prim.tensor_rules or large
         unwrap = tensors and not self.tensors
         if tensors:
             saved = rewrap(node, plan, saved)

@@ -62,12 +62,14 @@ class Backend:
     kernels : op name -> `Kernel`, this backend's overrides.
     float_dtypes : the library's own dtype objects of floating arrays, for a quick test.
     host : True where arrays live in the host's memory, so that converting from NumPy copies between no devices.
+    large : elements from which arithmetic by its kernels is quicker than by its arrays' operators; None if never.
     levels : the `vmap` calls that its tensors are inside of; none, but for the engine's own batched backends.
     """
 
     name: str = "abstract"
     array_type: Any = object
     host: bool = True
+    large: int | None = None
     levels: tuple[Any, ...] = ()
 
     def __init__(self, xp: Namespace) -> None:

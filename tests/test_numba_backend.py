@@ -321,3 +321,26 @@ def test_describe_and_policy(monkeypatch):
     monkeypatch.setenv("PULLBACK_FALLBACK", "error")
     with pytest.raises(BackendError, match="softmax"):
         numba_backend.kernel("softmax", softmax_.forward)(np.ones((2, 3), np.float32), axis=0)
+
+
+def test_rules_of_large_arrays_use_the_backends_arithmetic(monkeypatch):
+    import pullback as pb
+
+    kinds = []
+
+    @pb.primitive
+    def watched(x, /, *, xp):
+        return xp.multiply(x, x)
+
+    def rule(g, x):
+        kinds.append(type(g) is type(x) is pb.Tensor)
+        return g * (2.0 * x)
+
+    watched.vjp(x=rule)
+    for large in (7, 6):
+        monkeypatch.setattr(numba_backend, "large", large)
+        x = pb.tensor(np.arange(6.0), backend="numba", requires_grad=True)
+        (watched(x) / (1.0 + x) + x * 3.0).sum().backward()
+        np.testing.assert_allclose(x.grad.numpy(), (x * (x + 2) / (1 + x) ** 2 + 3).numpy())
+        assert x.grad._node is None
+    assert kinds == [False, True]

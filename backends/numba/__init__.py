@@ -151,6 +151,7 @@ class NumbaBackend(NumpyBackend):
     """NumPy arrays with Numba-compiled kernels."""
 
     name = "numba"
+    large: int | None = sizes.LARGE
 
     def __init__(self) -> None:
         super().__init__()
