@@ -69,6 +69,15 @@ def _gradients(case: OpCase, backend: Backend, arrays: Any, dtype: str, create_g
     return [g for g in found if g is not None]
 
 
+def results(case: OpCase, backend: Backend, dtype: str) -> list[NumpyArray]:
+    """The outputs for the row's sample, then the gradients if there are any, as NumPy arrays."""
+    arrays = case.sample()
+    found = _outputs(case, _tensors(arrays, backend, dtype=dtype))
+    if case.orders:
+        found += _gradients(case, backend, arrays, dtype)
+    return [t.detach().numpy() for t in found]
+
+
 def _compare(case: OpCase, backend: Backend, arrays: list[NumpyArray], what: str) -> None:
     outs = _outputs(case, _tensors(arrays, backend))
     expected = case.expected(arrays)

@@ -174,9 +174,9 @@ def _plane_products(
                 first, second = plus(first, h), plus(second, h * d)
         elif mask == BY_RESULT:
             for j in range(p * s, (p + 1) * s):
-                h = choose(y[j] <= zero, zero, g[j])
-                u[j] = h
-                first, second = plus(first, h), plus(second, h * (x[j] - m))
+                u[j] = choose(y[j] <= zero, zero, g[j])
+            for j in range(p * s, (p + 1) * s):
+                first, second = plus(first, u[j]), plus(second, u[j] * (x[j] - m))
         else:
             for j in range(p * s, (p + 1) * s):
                 first, second = plus(first, g[j]), plus(second, g[j] * (x[j] - m))

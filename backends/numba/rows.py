@@ -68,9 +68,9 @@ def _softmax_rows(x: Floats, out: Floats, n: int, rows: int, length: int, block:
         for i in range(a, a + n):
             top = larger(x[i], top)
         for i in range(a, a + n):
-            e = exp_below(x[i] - top)
-            out[i] = e
-            total = plus(total, e)
+            out[i] = exp_below(x[i] - top)
+        for i in range(a, a + n):
+            total = plus(total, out[i])
         share = x.dtype.type(1) / total
         for i in range(a, a + n):
             out[i] *= share

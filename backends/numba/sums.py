@@ -3,7 +3,8 @@
 Addition in floating point is not associative, so an ordinary `total += x[i]` must stay a chain of single additions.
 `total = plus(total, x[i])` says for this one addition that the order does not matter: LLVM then keeps several vectors
 of partial sums in registers. Which ones is decided when the kernel is compiled, so that a sum of n elements is made in
-the same order every time, on any thread.
+the same order every time, on any thread. But a loop that sums must not write to an array: LLVM then takes the vectors
+only where that array lies far enough from those that are read (`tests/test_numba_placement.py`).
 """
 
 from __future__ import annotations
