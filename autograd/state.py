@@ -8,16 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 
-def _of_now(name: str) -> Any:
-    def read(self: _State) -> Any:
-        return getattr(self.now, name)
-
-    def write(self: _State, value: Any) -> None:
-        setattr(self.now, name, value)
-
-    return property(read, write)
-
-
 class Now:
     """What one thread is doing.
 
@@ -44,16 +34,10 @@ class Now:
 
 
 class _State(threading.local):
-    """Per-thread state. `now` is the one look-up by thread that the hot path can afford; the rest are names for it."""
+    """Per-thread state: `now` is the one look-up by thread that the hot path can afford."""
 
     def __init__(self) -> None:
         self.now = Now()
-
-    apply: Callable[..., Any] = _of_now("apply")
-    grad: bool = _of_now("grad")
-    anomaly: bool = _of_now("anomaly")
-    levels: tuple[Any, ...] = _of_now("levels")
-    capture: Any = _of_now("capture")
 
 
 state = _State()

@@ -55,7 +55,7 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Replay the program recorded for arguments like these, or run the function and record one."""
-        if state.apply is not eager or state.capture is not None or state.levels or state.anomaly:
+        if state.now.apply is not eager or state.now.capture is not None or state.now.levels or state.now.anomaly:
             return self.function(*args, **kwargs)  # inside another transform, this is just a function
         key, arrays = self._signature(args, kwargs)
         signature = self._signatures.get(key)
@@ -123,7 +123,7 @@ class Compiled:
 
     def _signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
         """What must be equal for a program to be replayed, and the arrays among the arguments."""
-        key: list[Any] = [state.grad, current_backend().name]
+        key: list[Any] = [state.now.grad, current_backend().name]
         arrays: list[Any] = []
         whole: Any = (args, kwargs) if kwargs else args
         flat: Iterator[tuple[str, Any]] = ((f"[{i}]", a) for i, a in enumerate(args))

@@ -1,7 +1,7 @@
 """Watching a call: every kernel it runs is written down with the arrays that go in and come out.
 
-While a recorder is `state.capture`, the backend's table of kernels is replaced by one that records. Backward hands the
-rules Tensors then, so that nothing is computed outside of an op, and what is *not* an op but must happen at every
+While a recorder is `state.now.capture`, the backend's table of kernels is replaced by one that records. Backward hands
+the rules Tensors then, so that nothing is computed outside of an op, and what is *not* an op but must happen at every
 replay tells the recorder: a learning rate is read, a random key drawn, a gradient or a parameter assigned.
 """
 
@@ -217,7 +217,7 @@ class Recorder(Discovery):
 
     def fresh(self, read: Callable[[], Any], backend: Any) -> Any:
         """A tensor that is filled anew at every replay."""
-        if state.levels:
+        if state.now.levels:
             raise CaptureError("random numbers under vmap cannot be drawn inside a compiled function")
         value = self.backend.asarray(np.array(read()))
         self.varying.add(self.number(value))
@@ -300,7 +300,7 @@ class Recorder(Discovery):
 @contextmanager
 def watching(capture: Discovery) -> Iterator[None]:
     """Within the block, the capture sees all that this thread does."""
-    state.capture = capture
+    state.now.capture = capture
     try:
         with interpreter(capture.apply):
             if not isinstance(capture, Recorder):
@@ -314,4 +314,4 @@ def watching(capture: Discovery) -> Iterator[None]:
             finally:
                 backend._table = table
     finally:
-        state.capture = None
+        state.now.capture = None
