@@ -57,6 +57,17 @@ def test_warming_up_fills_the_cache_once(tmp_path):
     assert "compiled 0 kernels" in script(WARMUP, NUMBA_CACHE_DIR=str(tmp_path))
 
 
+ALONE = """
+from pullback.backends.numba.warmup import Job, compile_job
+print(compile_job(Job("broadcasting._multiply_spread", "float32"))[0] > 0)
+"""
+
+
+def test_a_fresh_process_finds_the_kernels_that_are_made_from_templates():
+    """Each process of a warm-up imports the module that a kernel's name begins with, which may be its template's alone."""
+    assert script(ALONE) == "True"
+
+
 RELU = """
 import numpy as np
 from pullback.backends.numba import pointwise

@@ -69,7 +69,8 @@ def compile_job(job: Job) -> tuple[float, bool]:
         found = running.prepare_loops()
     else:
         importlib.import_module(f"{__package__}.{job.name.split('.')[0]}")
-        kernel = compiling.KERNELS[f"{__package__}.{job.name}"]
+        # a template's kernels belong to the template's module, but whoever names them makes them
+        kernel = compiling.KERNELS.get(f"{__package__}.{job.name}") or dict(_kernels())[job.name]
         kernel.compile(job.dtype and np.dtype(job.dtype))
         found = kernel.found
     return time.perf_counter() - start, found
