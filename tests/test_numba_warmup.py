@@ -64,7 +64,7 @@ print(compile_job(Job("broadcasting._multiply_spread", "float32"))[0] > 0)
 
 
 def test_a_fresh_process_finds_the_kernels_that_are_made_from_templates():
-    """Each process of a warm-up imports the module that a kernel's name begins with, which may be its template's alone."""
+    """Each process of a warm-up imports the module that a kernel's name begins with, perhaps its template's alone."""
     assert script(ALONE) == "True"
 
 
