@@ -12,8 +12,6 @@ from heapq import heappop, heappush
 from math import inf
 from typing import Any
 
-import numpy as np
-
 from ..backends import Backend
 from .anomaly import checked_pulls
 from .bare import bare
@@ -85,7 +83,8 @@ class _Run:
         """
         cotangents, heap, targets, parts = self.cotangents, self.heap, self.targets, self.parts
         found: dict[Node, Any] = {}
-        short = self.needed is None and not (self.tensors or self.over or state.now.anomaly)
+        bare_arrays = not (self.tensors or self.over)
+        short = bare_arrays and self.needed is None and not state.now.anomaly
         drop = not self.retain
         latest = assignments.latest if short else inf
         backend: Backend | None = None
@@ -104,8 +103,8 @@ class _Run:
                 break
             if parts and node in parts:
                 g = self.whole(node, g)
-            if not node.shape and isinstance(g, np.generic):  # NumPy's operators give scalars for 0-d arrays
-                g = node.backend.asarray(g)
+            if bare_arrays and not node.shape and type(g) is not node.backend.array_type:
+                g = node.backend.asarray(g)  # operators may give a library's scalars for 0-d arrays
             if node.hooks is not None:
                 g = self.hooked(node, g)
                 latest = assignments.latest if short else inf  # a hook may assign to parameters
@@ -152,7 +151,7 @@ class _Run:
         for leaf in tuple(parts):
             cotangents[leaf] = self.whole(leaf, cotangents.get(leaf))
         for leaf, g in cotangents.items():
-            if not leaf.shape and isinstance(g, np.generic):
+            if bare_arrays and not leaf.shape and type(g) is not leaf.backend.array_type:
                 g = leaf.backend.asarray(g)
             if targets is None or leaf in targets:
                 found[leaf] = self.hooked(leaf, g) if leaf.hooks is not None else g
