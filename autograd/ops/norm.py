@@ -157,7 +157,7 @@ layer_norm_grad.vjp(_layer_norm_grad_rule)
 # --------------------------------------------------------- batch normalisation
 
 
-def _per_channel(shape: Shape) -> tuple[tuple[int, ...], Shape, int]:
+def per_channel(shape: Shape) -> tuple[tuple[int, ...], Shape, int]:
     """All axes but 1, the shape of one value per channel beside the array, and the elements of a channel."""
     if len(shape) < 2:
         raise ValueError(f"batch normalisation needs an input (n, c, …), not one of shape {tuple(shape)}")
@@ -172,7 +172,7 @@ def batch_norm(x: Array, weight: Array, bias: Array, /, *, eps: float = 1e-5, xp
     x: (n, c, …), weight, bias: (c,) -> y: (n, c, …), μ: (c,), σ²: (c,), the biased variance. Statistics are taken over
     all axes but 1, and are outputs so that the caller can keep running averages; they are differentiable too.
     """
-    over, shape, _ = _per_channel(x.shape)
+    over, shape, _ = per_channel(x.shape)
     check_affine((x.shape[1],), weight, bias)
     mean = xp.mean(x, axis=over, keepdims=True)
     centred = x - mean
@@ -191,7 +191,7 @@ def batch_norm_grad(
     With h = gy·weight, x̂ = (x − mean)·r, r = 1/√(var + ε) and n elements in a channel:
     ∂x = r·(h − mean(h) − x̂·mean(h·x̂)) + gmean/n + 2·gvar·(x − mean)/n; ∂weight = Σ gy·x̂; ∂bias = Σ gy.
     """
-    over, shape, count = _per_channel(x.shape)
+    over, shape, count = per_channel(x.shape)
     count = max(count, 1)
     r = 1.0 / xp.sqrt(xp.reshape(var, shape) + eps)
     xhat = (x - xp.reshape(mean, shape)) * r
@@ -213,7 +213,7 @@ def _batch_norm_rule(g: Any, x: Array, weight: Array, out: Any, eps: float) -> t
 batch_norm.vjp(_batch_norm_rule)
 
 
-def _batch_norm_grad_rule(
+def batch_norm_grad_rule(
     g: Any, gy: Array, gvar: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float
 ) -> tuple[Array, ...]:
     """Each input's cotangent from those of ∂x, ∂weight and ∂bias, g = (a, b, c); mean and var are inputs like others.
@@ -222,7 +222,7 @@ def _batch_norm_grad_rule(
     ∂gy = weight·r·(a − mean(a) − x̂·A) + b·x̂ + c; ∂weight = Σ gy·r·(a − mean(a) − x̂·A); ∂gmean = mean(a);
     ∂gvar = 2·A/r; ∂(x − mean) = q·r + 2·a·gvar/n; ∂r = Σ a·(h − mean(h) − x̂·H) + q·(x − mean); ∂var = −r³·∂r/2.
     """
-    over, shape, count = _per_channel(x.shape)
+    over, shape, count = per_channel(x.shape)
     flat = (x.shape[1],)
     a, b, c = g
     b, c = reshape(b, shape=shape), reshape(c, shape=shape)
@@ -247,4 +247,4 @@ def _batch_norm_grad_rule(
     )
 
 
-batch_norm_grad.vjp(_batch_norm_grad_rule)
+batch_norm_grad.vjp(batch_norm_grad_rule)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..primitive import primitive
 from .activation import relu, relu_grad
-from .norm import _batch_norm_grad_rule, _per_channel, batch_norm, batch_norm_grad
+from .norm import batch_norm, batch_norm_grad, batch_norm_grad_rule, per_channel
 from .shape import reshape
 from .unary import sqrt
 
@@ -37,7 +37,7 @@ def batch_norm_relu_grad(
 
     They are those of `batch_norm_grad` for gy where (x − mean)/√(var + ε)·weight + bias is positive and 0 elsewhere.
     """
-    _, shape, _ = _per_channel(x.shape)
+    _, shape, _ = per_channel(x.shape)
     weights, biases, means, variances = (xp.reshape(a, shape) for a in (weight, bias, mean, var))
     u = relu_grad.forward(gy, (x - means) * (weights / xp.sqrt(variances + eps)) + biases, xp=xp)
     return batch_norm_grad.forward(u, gmean, gvar, x, weight, mean, var, eps=eps, xp=xp)  # type: ignore[no-any-return]
@@ -57,10 +57,10 @@ batch_norm_relu.vjp(_batch_norm_relu_rule)
 def _batch_norm_relu_grad_rule(
     g: Any, gy: Array, gvar: Array, x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float
 ) -> tuple[Any, ...]:
-    _, shape, _ = _per_channel(x.shape)
+    _, shape, _ = per_channel(x.shape)
     weights, biases, means, variances = (reshape(a, shape=shape) for a in (weight, bias, mean, var))
     y = (x - means) * (weights / sqrt(variances + eps)) + biases
-    du, dgmean, dgvar, dx, dweight, dmean, dvar = _batch_norm_grad_rule(
+    du, dgmean, dgvar, dx, dweight, dmean, dvar = batch_norm_grad_rule(
         g, relu_grad(gy, y), gvar, x, weight, mean, var, eps
     )
     return relu_grad(du, y), dgmean, dgvar, dx, dweight, None, dmean, dvar
@@ -108,7 +108,7 @@ def _batch_norm_add_relu_grad_rule(
     g: Any, gy: Array, gvar: Array, y: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float
 ) -> tuple[Any, ...]:
     a, more, b, c = g
-    du, dgmean, dgvar, dx, dweight, dmean, dvar = _batch_norm_grad_rule(
+    du, dgmean, dgvar, dx, dweight, dmean, dvar = batch_norm_grad_rule(
         (a, b, c), relu_grad(gy, y), gvar, x, weight, mean, var, eps
     )
     return relu_grad(du + more, y), dgmean, dgvar, None, dx, dweight, dmean, dvar
