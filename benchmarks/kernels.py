@@ -67,6 +67,19 @@ def host(a: Any) -> np.ndarray[Any, Any]:
 # ------------------------------------------------------------ the libraries: row -> a step that returns its results
 
 
+def training(run: Callable[[], Any], wanted: list[Any], g: Any) -> Callable[[], Any]:
+    """Forward and backward: the result, and the gradients of what is wanted."""
+
+    def step() -> Any:
+        for x in wanted:
+            x.grad = None
+        out = run()
+        out.backward(g)
+        return [out, *(x.grad for x in wanted)]
+
+    return step
+
+
 def build_pullback(row: Row, peer: str) -> Callable[[], Any]:
     import pullback as pb
     from pullback.nn import functional as F
@@ -80,16 +93,7 @@ def build_pullback(row: Row, peer: str) -> Callable[[], Any]:
     out = row.run(pb, F, *xs)
     g = cotangent(tuple(out.shape), out.dtype.name)
     g = pb.tensor(channels_last(g) if row.last else g)
-    wanted = [xs[i] for i in row.wanted]
-
-    def step() -> Any:
-        for x in wanted:
-            x.grad = None
-        out = row.run(pb, F, *xs)
-        out.backward(g)
-        return [out, *(x.grad for x in wanted)]
-
-    return step
+    return training(lambda: row.run(pb, F, *xs), [xs[i] for i in row.wanted], g)
 
 
 def build_torch(row: Row, peer: str) -> Callable[[], Any]:
@@ -107,16 +111,7 @@ def build_torch(row: Row, peer: str) -> Callable[[], Any]:
         return lambda: [row.run(torch, F, *xs)]
     out = row.run(torch, F, *xs)
     g = laid(cotangent(tuple(out.shape), str(out.dtype).removeprefix("torch.")))
-    wanted = [xs[i] for i in row.wanted]
-
-    def step() -> Any:
-        for x in wanted:
-            x.grad = None
-        out = row.run(torch, F, *xs)
-        out.backward(g)
-        return [out, *(x.grad for x in wanted)]
-
-    return step
+    return training(lambda: row.run(torch, F, *xs), [xs[i] for i in row.wanted], g)
 
 
 def build_jax(row: Row, peer: str) -> Callable[[], Any]:
