@@ -2,6 +2,7 @@
 
 This is the hot path of the engine. What depends on the op alone is decided when its function is made; whatever needs
 conversion, promotion, another interpreter or a message goes on to the interpreter of the moment, with nothing done.
+What the two functions share is written out in both: a call of Python's costs a tenth of all that they do.
 """
 
 from __future__ import annotations

@@ -159,9 +159,8 @@ class Optimizer:
     def _alike(self, group: Group) -> dict[Kind, list[Parameter]]:
         """The parameters with gradients by kind: one call of the rule takes one kind."""
         kinds: dict[Kind, list[Parameter]] = {}
-        recorded = (
-            thread.now.capture is not None and thread.now.capture.recording
-        )  # then the memory was made its own before
+        capture = thread.now.capture
+        recorded = capture is not None and capture.recording  # then the memory was made its own before
         for p in group["params"]:
             g = p.grad
             if g is None:

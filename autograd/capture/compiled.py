@@ -55,7 +55,8 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Replay the program recorded for arguments like these, or run the function and record one."""
-        if state.now.apply is not eager or state.now.capture is not None or state.now.levels or state.now.anomaly:
+        now = state.now
+        if now.apply is not eager or now.capture is not None or now.levels or now.anomaly:
             return self.function(*args, **kwargs)  # inside another transform, this is just a function
         key, arrays = self._signature(args, kwargs)
         signature = self._signatures.get(key)
