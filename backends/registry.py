@@ -103,6 +103,8 @@ def _load(name: str) -> Backend:
     points = _entry_points()
     if name in points:
         return points[name]()()
+    if not isinstance(name, str):
+        raise BackendError(f"a backend is named by a string, one of {', '.join(backend_names())}, not {name!r}")
     meant = {"cpu": "numpy' or 'numba", "cuda": "cupy", "gpu": "cupy"}.get(name.partition(":")[0])
     raise BackendError(
         f"unknown backend {name!r}; known are {', '.join(backend_names())}. "

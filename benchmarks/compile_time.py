@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from peers import PEERS, installed
+from specs import named, positive
 from startup import compile_time
 
 
@@ -34,9 +35,9 @@ def kernels(dtype: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workloads", nargs="+", default=["cnn-32"])
+    parser.add_argument("--workloads", nargs="+", type=named, default=["cnn-32"])
     parser.add_argument("--peers", nargs="+", default=["pullback-numba"], choices=list(PEERS))
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=positive, default=os.cpu_count())
     parser.add_argument("--kernels", action="store_true")
     args = parser.parse_args()
     if args.kernels:

@@ -28,6 +28,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 
 from kernel_rows import ROWS, Row
+from specs import positive
 from worker import limit
 
 PEERS = ("pullback", "torch", "torch-channels-last", "jax")
@@ -230,7 +231,7 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="rows whose names contain one of these; none: all")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
     parser.add_argument("--seconds", type=float, default=1.0, help="a row, over all libraries")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=positive, default=os.cpu_count())
     parser.add_argument("--list", action="store_true", help="print the rows' names")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -238,6 +239,8 @@ def main() -> None:
         worker(args.worker, args.threads)
         return
     rows = [row for name, row in ROWS.items() if not args.words or any(word in name for word in args.words)]
+    if not rows:
+        parser.error(f"no row's name contains {' or '.join(map(repr, args.words))}; --list prints the names")
     if args.list:
         print(*(row.name for row in rows), sep="\n")
         return

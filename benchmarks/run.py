@@ -17,7 +17,7 @@ import machine
 import startup
 from peers import PEERS, applies, installed
 from report import markdown, plot
-from specs import SPECS, find, flops
+from specs import SPECS, find, flops, named, positive
 from workers import measure
 
 HERE = Path(__file__).parent
@@ -46,9 +46,11 @@ def start_up(peers: list[str], threads: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workloads", nargs="*", default=list(SPECS), help=f"of {', '.join(SPECS)}; also cnn-N, mlp-N")
+    parser.add_argument(
+        "--workloads", nargs="*", type=named, default=list(SPECS), help=f"of {', '.join(SPECS)}; also cnn-N, mlp-N"
+    )
     parser.add_argument("--peers", nargs="*", default=None, choices=list(PEERS))
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=positive, default=os.cpu_count())
     parser.add_argument("--seconds", type=float, default=20, help="timed seconds per workload, over all libraries")
     parser.add_argument("--no-startup", action="store_true", help="leave out import time, size and compile time")
     parser.add_argument("--out", type=Path, default=HERE / "results")

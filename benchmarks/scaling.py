@@ -13,6 +13,7 @@ from pathlib import Path
 import machine
 from peers import PEERS, installed
 from report import plot_scaling
+from specs import positive
 from workers import measure
 
 HERE = Path(__file__).parent
@@ -23,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", nargs="*", default=COMPARED, choices=list(PEERS))
     parser.add_argument("--batches", type=int, nargs="*", default=[32, 64, 128, 256, 512, 1024, 2048])
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=positive, default=os.cpu_count())
     parser.add_argument("--seconds", type=float, default=20, help="timed seconds per batch, over all libraries")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     args = parser.parse_args()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,9 +51,24 @@ def find(name: str) -> Spec:
     if name in SPECS:
         return SPECS[name]
     kind, _, batch = name.rpartition("-")
-    if kind in ("cnn", "mlp") and batch.isdecimal():
+    if kind in ("cnn", "mlp") and batch.isdecimal() and int(batch):
         return Spec(name, kind, int(batch))
     raise KeyError(f"unknown workload {name!r}; there are {', '.join(SPECS)}, and cnn-N and mlp-N for any batch N")
+
+
+def named(name: str) -> str:
+    """The name of a workload, for a command line: its error says which there are."""
+    try:
+        return find(name).name
+    except KeyError as error:
+        raise argparse.ArgumentTypeError(error.args[0]) from None
+
+
+def positive(text: str) -> int:
+    """A number of threads or steps, for a command line."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, not {text!r}")
+    return int(text)
 
 
 CNN_SHAPES = {

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from peers import PEERS, installed
+from specs import named, positive
 from workers import Worker
 
 HERE = Path(__file__).parent
@@ -67,11 +68,11 @@ def _rate(workers: list[Worker], seconds: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workload", default="cnn-128")
+    parser.add_argument("--workload", type=named, default="cnn-128")
     parser.add_argument(
         "--peers", nargs="*", default=["pullback-numba", "pullback-numba-compiled", "torch-fused"], choices=list(PEERS)
     )
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=positive, default=os.cpu_count())
     parser.add_argument("--seconds", type=float, default=12, help="of each measurement")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     args = parser.parse_args()

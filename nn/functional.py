@@ -227,16 +227,39 @@ def batch_norm_relu(
     return ops.relu(y if residual is None else y + residual)
 
 
+def _check_running(owner: str, channels: int, mean: Any, var: Any, moved: bool) -> None:
+    """Running statistics have a value for each channel, and can be assigned to where they are `moved`."""
+    for name, value in (("running_mean", mean), ("running_var", var)):
+        if value is None:
+            continue
+        if value.shape != (channels,):
+            raise ValueError(
+                f"{owner}: {name} must have shape {(channels,)}, a value for each channel of the input, "
+                f"not {value.shape}"
+            )
+        if moved and not hasattr(value, "assign"):
+            raise TypeError(
+                f"{owner}: {name} is assigned to in training, and a {type(value).__name__} cannot be; make it an "
+                "nn.Buffer, or pass None"
+            )
+
+
 def _batch_norm(
     op: Any, input: Tensor, more: tuple[Tensor, ...], running_mean: Buffer | None, running_var: Buffer | None,
     weight: Tensor | None, bias: Tensor | None, training: bool, momentum: float, eps: float,
 ) -> Tensor:  # fmt: skip
     """`batch_norm`, in training by an op of (input, *more, weight, bias) that gives mean and variance too."""
+    if input.ndim < 2:
+        raise ValueError(f"batch_norm: it needs an input (n, c, …), not one of shape {input.shape}")
     channels = input.shape[1]
+    _check_running("batch_norm", channels, running_mean, running_var, training)
     weight, bias = _or(weight, 1.0, (channels,), input), _or(bias, 0.0, (channels,), input)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: with training=False it needs running_mean and running_var")
+        for name, affine in (("weight", weight), ("bias", bias)):
+            if affine.shape != (channels,):
+                raise ValueError(f"batch_norm: the {name} must have shape {(channels,)}, not {affine.shape}")
         scale = weight * ops.rsqrt(running_var + eps)
         shape = (channels,) + (1,) * (input.ndim - 2)
         return input * ops.reshape(scale, shape=shape) + ops.reshape(bias - running_mean * scale, shape=shape)
@@ -259,7 +282,7 @@ def _batch_norm(
 
 
 def _trailing(name: str, input: Tensor, normalized_shape: Any) -> tuple[int, ...]:
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = tuple(normalized_shape) if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"{name}: an input of shape {input.shape} does not end in the normalised axes {shape}")
     return shape
@@ -285,7 +308,8 @@ def rms_norm(
 ) -> Tensor:
     """x/√(mean(x²) + eps)·weight over the last axes; eps None is the dtype's machine epsilon. Zhang & Sennrich 2019."""
     shape = _trailing("rms_norm", input, normalized_shape)
-    eps = MACHINE_EPSILON[input.dtype.name] if eps is None else eps
+    if eps is None:  # integers become the default float
+        eps = MACHINE_EPSILON.get(input.dtype.name, MACHINE_EPSILON["float32"])
     return ops.rms_norm(input, weight, axes=len(shape), eps=eps)
 
 
@@ -306,6 +330,8 @@ def instance_norm(
     towards the batch's mean of them (of the unbiased variance). Otherwise the running ones are used.
     """
     if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise ValueError("instance_norm: with use_input_stats=False it needs running_mean and running_var")
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     count = math.prod(input.shape[2:])
     if input.ndim < 3 or count <= 1:
@@ -313,6 +339,7 @@ def instance_norm(
             f"instance_norm: a channel of a sample needs more than one value; an input of shape {input.shape} has "
             f"{count if input.ndim > 2 else 'no axes for them'}"
         )
+    _check_running("instance_norm", input.shape[1], running_mean, running_var, True)
     with no_grad():
         over = tuple(range(2, input.ndim))
         if running_mean is not None:

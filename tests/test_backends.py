@@ -164,6 +164,8 @@ def test_an_unknown_backend_error_lists_the_known_ones_and_how_to_add_one() -> N
     with pytest.raises(BackendError, match="unknown backend 'torch'; known are numpy, numba, cupy") as error:
         get_backend("torch")
     assert "pullback.backends" in str(error.value)
+    with pytest.raises(BackendError, match=r"named by a string, one of numpy, numba, cupy.*, not 3"):
+        get_backend(3)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("fresh")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -33,6 +34,15 @@ def test_operations_follow_from_the_shapes():
 def test_unknown_workloads_are_named():
     with pytest.raises(KeyError, match="unknown workload 'rnn-3'"):
         specs.find("rnn-3")
+    with pytest.raises(argparse.ArgumentTypeError, match="unknown workload 'cnn-0'; there are cnn-32"):
+        specs.named("cnn-0")
+
+
+def test_rows_of_no_name_are_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["kernels.py", "nothing", "nil"])
+    with pytest.raises(SystemExit):
+        kernels.main()
+    assert "no row's name contains 'nothing' or 'nil'; --list prints the names" in capsys.readouterr().err
 
 
 def test_peers_apply_where_they_differ():

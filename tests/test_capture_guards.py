@@ -192,8 +192,20 @@ def test_a_view_of_a_parameter_does_not_outlive_its_step() -> None:
 
 
 def test_not_a_function() -> None:
-    with pytest.raises(TypeError, match="compile takes a function, not int"):
-        pb.compile(3)
+    def steps(x: Any) -> Any:
+        yield x
+
+    async def later(x: Any) -> Any:
+        return x
+
+    for wrong, message in [
+        (3, "compile takes a function, not int"),
+        (nn.Linear, "not the class Linear; compile an instance of it"),
+        (steps, "steps is a generator or a coroutine"),
+        (later, "later is a generator or a coroutine"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            pb.compile(wrong)
 
 
 def test_inside_a_transform_it_is_the_function() -> None:

@@ -28,6 +28,7 @@ CONSTRUCTORS = [
     (lambda: nn.Dropout(1.5), "Dropout: p must be a probability between 0 and 1, not 1.5"),
     (lambda: nn.GroupNorm(3, 4), "GroupNorm: num_groups=3 must divide num_channels=4"),
     (lambda: nn.LayerNorm(()), "LayerNorm: normalized_shape must have at least one axis"),
+    (lambda: nn.RMSNorm(4.0), "RMSNorm: normalized_shape must be an integer of at least 1, not 4.0"),
     (lambda: nn.Embedding(4, 2, padding_idx=4), "padding_idx 4 is no row of a table of 4"),
     (lambda: nn.GELU("fast"), "GELU: approximate must be one of 'none', 'tanh'"),
     (lambda: nn.CrossEntropyLoss(reduction="avg"), "CrossEntropyLoss: reduction must be one of"),
@@ -104,7 +105,21 @@ def test_labels_out_of_range():
         nn.Embedding(3, 2)(np.array([0, 3]))
 
 
+three, four, plain = nn.Buffer(np.zeros(3)), nn.Buffer(np.zeros(4)), zeros(4)
 FUNCTIONS = [
+    (
+        lambda: F.batch_norm(zeros(2, 4), three, three),
+        ValueError,
+        r"running_mean must have shape \(4,\), .* not \(3,\)",
+    ),
+    (lambda: F.batch_norm(zeros(2, 4), four, three, training=True), ValueError, r"running_var must have shape \(4,\)"),
+    (lambda: F.batch_norm(zeros(2, 4), plain, plain, training=True), TypeError, "make it an nn.Buffer, or pass None"),
+    (lambda: F.batch_norm_relu(zeros(2, 4), plain, plain, training=True), TypeError, "make it an nn.Buffer"),
+    (lambda: F.batch_norm(zeros(2, 4), four, four, zeros(3)), ValueError, r"weight must have shape \(4,\), not \(3,\)"),
+    (lambda: F.batch_norm(zeros(4), four, four), ValueError, r"needs an input \(n, c, …\), not one of shape \(4,\)"),
+    (lambda: F.instance_norm(zeros(2, 4, 3), three, three), ValueError, r"instance_norm: running_mean must have shape"),
+    (lambda: F.instance_norm(zeros(2, 4, 3), use_input_stats=False), ValueError, "use_input_stats=False it needs"),
+    (lambda: F.rms_norm(zeros(2, 4), 3.0), ValueError, r"does not end in the normalised axes \(3.0,\)"),
     (lambda: F.softmax(zeros(2, 3)), TypeError, "softmax needs the axis that holds the classes: pass dim=1"),
     (lambda: F.pad(zeros(2), (1, 1, 1, 1)), ValueError, r"takes up to 1 pairs of widths, last axis first"),
     (lambda: F.one_hot(np.array([3]), 3), ValueError, "classes must be from 0 to 2; these reach from 3 to 3"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import threading
 import warnings
@@ -227,6 +228,7 @@ def compile(function: Callable[..., Any] | None = None) -> Any:
     ------
     CaptureError : the function looks at a tensor's value (`item`, `numpy`, `if tensor:`), uses two backends, or an
         argument requires a gradient.
+    TypeError : it is no function, or a class, a generator or a coroutine.
 
     It is recorded anew where a parameter or buffer holds another array (`assign`, `load_state_dict`), or where a layer
     or its mode, an optimiser's option other than the learning rate, or a variable that the code mentions has changed.
@@ -253,6 +255,13 @@ def compile(function: Callable[..., Any] | None = None) -> Any:
         return compile
     if not callable(function):
         raise TypeError(f"compile takes a function, not {type(function).__name__}")
+    if isinstance(function, type):
+        raise TypeError(f"compile takes a function, not the class {function.__name__}; compile an instance of it")
+    if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+        raise TypeError(
+            f"compile takes a function that returns what it computes; {function.__qualname__} is a generator or a "
+            "coroutine, whose body runs after the call: compile the function that makes one of its steps"
+        )
     return Compiled(function)
 
 

@@ -100,7 +100,7 @@ class Discovery:
         raise CaptureError(
             f"{how} of a tensor of shape {x.shape} at {show_location(user_location())}: a compiled function is "
             "recorded once and replayed, so Python cannot look at values inside it. Return the tensor and look at it "
-            "outside, or choose with pullback.where"
+            "outside, choose with pullback.where, or leave the function uncompiled (a Trainer: jit_compile=False)"
         )
 
     def fresh(self, read: Callable[[], Any], backend: Any) -> Any:

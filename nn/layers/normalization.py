@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -204,7 +203,7 @@ class LocalResponseNorm(Module):
 
 
 def _shape(owner: str, value: int | Sequence[int]) -> tuple[int, ...]:
-    sizes = (value,) if isinstance(value, numbers.Integral) else tuple(value)  # type: ignore[arg-type]
+    sizes = tuple(value) if isinstance(value, Sequence) else (value,)
     if not sizes:
         raise ValueError(f"{owner}: normalized_shape must have at least one axis")
     return tuple(whole(owner, "normalized_shape", n) for n in sizes)
