@@ -160,7 +160,7 @@ class NumbaBackend(NumpyBackend):
             self.kernels[op] = Kernel(_Deferred(module, op), guard)
         for op, by_size in _SIZED.items():
             name = "abs_" if op == "abs" else op
-            self.kernels[op] = Kernel(by_size(self._inherited[op].fn, _Deferred("pointwise", name)))
+            self.kernels[op] = Kernel(by_size(self._inherited[op].fn, _Deferred("arithmetic", name)))
         for op in ("clip", "astype"):
             self.kernels[op] = Kernel(sizes.optional(self._inherited[op].fn, _Deferred("choices", op)))
         self.kernels["where"] = Kernel(sizes.where(self._inherited["where"].fn, _Deferred("choices", "where")))

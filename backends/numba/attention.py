@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .attention_rows import dot_rows, scale_row, slope_row, softmax_row
-from .compile import Floats, Ints, address_of, jit, kernel
+from .compile import LIKE, Floats, Ints, address_of, jit, kernel
 from .gemm import ROWS, WIDTH_BYTES, aligned, pack_all, panels_of, tile
 from .layout import ready
 from .mathematics import log
@@ -276,7 +276,7 @@ def attention(q: Array, k: Array, v: Array, *, causal: bool, scale: float) -> tu
     units, sizes = _sizes(q, k, v, causal)
     out = _result(q, (*q.shape[:-1], v.shape[-1]), q.dtype)
     lse = np.empty(q.shape[:-1], q.dtype)
-    _run(_forward_block, units * -(-q.shape[-2] // BLOCK), [q, k, v, out], sizes, (_LIKE[q.dtype], lse), scale)
+    _run(_forward_block, units * -(-q.shape[-2] // BLOCK), [q, k, v, out], sizes, (LIKE[q.dtype], lse), scale)
     return out, lse
 
 
@@ -286,7 +286,7 @@ def attention_grad(
     """gy, y: (…, L, e), glse, lse: (…, L) -> cotangents of q, k and v."""
     units, sizes = _sizes(q, k, v, causal)
     dq, dk, dv = (_result(x, x.shape, x.dtype) for x in (q, k, v))
-    like = _LIKE[q.dtype]
+    like = LIKE[q.dtype]
     pieces = min(-(-q.shape[-2] // BLOCK), -(-ENOUGH // units)) if units else 1
     sizes.append(pieces)
     over_k, over_v = dk, dv
@@ -299,6 +299,3 @@ def attention_grad(
     if pieces > 1:
         _run(_join, units * -(-k.shape[-2] // BLOCK), [over_k, over_v, dk, dv], sizes, (like,))
     return dq, dk, dv
-
-
-_LIKE = {np.dtype(t): np.empty(1, t) for t in (np.float32, np.float64)}  # gives a kernel its dtype

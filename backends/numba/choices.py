@@ -12,13 +12,13 @@ import numpy as np
 from .. import numpy as by_numpy
 from .. import threads
 from .compile import Bytes, Doubles, Floats, kernel
+from .guards import FLOATS, has_kernels
 from .layout import empty_as, in_memory_order
 from .mathematics import choose
-from .pointwise import SPAN, map_binary, map_unary
+from .mathematics import constant as c
+from .pointwise import SPAN, binary, map_binary, map_unary, unary
 
 Array = Any
-_FLOATS = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
-_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def _lie_alike(x: Array, *others: Array) -> bool:
@@ -56,7 +56,7 @@ def _where_span(condition: Bytes, x: Floats, y: Floats, out: Floats, task: int) 
 def where(condition: Array, x: Array, y: Array) -> Array:
     """x where the condition holds, else y."""
     whole = x if type(x) is np.ndarray and x.ndim else y
-    if type(whole) is not np.ndarray or whole.dtype not in _FLOATS or condition.dtype != bool or threads.forked():
+    if type(whole) is not np.ndarray or condition.dtype != bool or not has_kernels(whole):
         return by_numpy.where(condition, x, y)
     sources = []
     for a in (x, y):
@@ -123,13 +123,34 @@ def _alike(x: Array, y: Array) -> tuple[Array, Array]:
 # ------------------------------------------------------------ pieces of straight lines
 
 
-@kernel
-def _hardtanh_span(x: Floats, out: Floats, low: float, high: float, task: int) -> None:
-    a, b = x.dtype.type(low), x.dtype.type(high)
-    for i in range(task * SPAN, min((task + 1) * SPAN, x.size)):
-        v = x[i]
-        v = choose(v < a, a, v)
-        out[i] = choose(v > b, b, v)
+def _hardtanh_at(x: Any, low: Any, high: Any) -> Any:
+    a, b = c(low, x), c(high, x)
+    v = choose(x < a, a, x)
+    return choose(v > b, b, v)
+
+
+def _hardsigmoid_at(x: Any, p: Any, q: Any) -> Any:
+    zero, six = c(0.0, x), c(6.0, x)
+    t = x + c(3.0, x)
+    t = choose(t < zero, zero, t)
+    return choose(t > six, six, t) / six
+
+
+def _hardswish_at(x: Any, p: Any, q: Any) -> Any:
+    zero, six = c(0.0, x), c(6.0, x)
+    t = x + c(3.0, x)
+    t = choose(t < zero, zero, t)
+    return x * choose(t > six, six, t) / six
+
+
+def _hardswish_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
+    zero, three = c(0.0, x), c(3.0, x)
+    inside = u * ((x + x + three) / c(6.0, x))
+    return choose(x <= -three, zero, choose(x >= three, u, inside))
+
+
+_hardtanh, _hardsigmoid = unary("hardtanh", _hardtanh_at), unary("hardsigmoid", _hardsigmoid_at)
+_hardswish, _hardswish_grad = unary("hardswish", _hardswish_at), binary("hardswish_grad", _hardswish_grad_at)
 
 
 @kernel
@@ -140,37 +161,9 @@ def _hardtanh_grad_span(u: Floats, x: Floats, out: Floats, low: float, high: flo
         out[i] = choose((v <= a) | (v >= b), zero, s * w)
 
 
-@kernel
-def _hardsigmoid_span(x: Floats, out: Floats, p: float, q: float, task: int) -> None:
-    three, six, zero = x.dtype.type(3), x.dtype.type(6), x.dtype.type(0)
-    for i in range(task * SPAN, min((task + 1) * SPAN, x.size)):
-        t = x[i] + three
-        t = choose(t < zero, zero, t)
-        out[i] = choose(t > six, six, t) / six
-
-
-@kernel
-def _hardswish_span(x: Floats, out: Floats, p: float, q: float, task: int) -> None:
-    three, six, zero = x.dtype.type(3), x.dtype.type(6), x.dtype.type(0)
-    for i in range(task * SPAN, min((task + 1) * SPAN, x.size)):
-        v = x[i]
-        t = v + three
-        t = choose(t < zero, zero, t)
-        out[i] = v * choose(t > six, six, t) / six
-
-
-@kernel
-def _hardswish_grad_span(u: Floats, x: Floats, out: Floats, p: float, q: float, task: int) -> None:
-    three, six, zero = x.dtype.type(3), x.dtype.type(6), x.dtype.type(0)
-    for i in range(task * SPAN, min((task + 1) * SPAN, x.size)):
-        v, w = x[i], u[i]
-        inside = w * ((v + v + three) / six)
-        out[i] = choose(v <= -three, zero, choose(v >= three, w, inside))
-
-
 def hardtanh(x: Array, *, low: float, high: float) -> Array:
     """x limited to [low, high]."""
-    return map_unary(_hardtanh_span, x, low, high)
+    return map_unary(_hardtanh, x, low, high)
 
 
 def hardtanh_grad(u: Array, x: Array, *, low: float, high: float, slope: float) -> Array:
@@ -180,23 +173,23 @@ def hardtanh_grad(u: Array, x: Array, *, low: float, high: float, slope: float) 
 
 def hardsigmoid(x: Array) -> Array:
     """min(max(x + 3, 0), 6)/6."""
-    return map_unary(_hardsigmoid_span, x)
+    return map_unary(_hardsigmoid, x)
 
 
 def hardswish(x: Array) -> Array:
     """x·min(max(x + 3, 0), 6)/6."""
-    return map_unary(_hardswish_span, x)
+    return map_unary(_hardswish, x)
 
 
 def hardswish_grad(u: Array, x: Array) -> Array:
     """0 where x <= −3, u where x >= 3, u·(2x + 3)/6 between; equal shapes."""
-    return map_binary(_hardswish_grad_span, u, x)
+    return map_binary(_hardswish_grad, u, x)
 
 
 def clip(x: Array, *, min: float | None, max: float | None) -> Array:
     """x limited to [min, max], either of which may be None."""
     low, high = -np.inf if min is None else min, np.inf if max is None else max
-    return map_unary(_hardtanh_span, x, low, high)
+    return map_unary(_hardtanh, x, low, high)
 
 
 # ------------------------------------------------------------ dtypes
@@ -217,11 +210,11 @@ def _narrow_span(x: Doubles, out: Floats, task: int) -> None:
 def astype(x: Array, *, dtype: str) -> Array:
     """Single to double precision, and back; what else there is, by NumPy."""
     target = np.dtype(dtype)
-    source = in_memory_order(x) if {x.dtype, target} == _FLOATS and not threads.forked() else None
+    source = in_memory_order(x) if {x.dtype, target} == FLOATS and not threads.forked() else None
     if source is None:
         return x.astype(target)
     like = np.empty(0, target)
     steps = [step // x.itemsize * target.itemsize for step in x.strides]
     out = empty_as(np.lib.stride_tricks.as_strided(like, x.shape, steps))
-    (_widen_span if target == _DOUBLE else _narrow_span)(_tasks(x), source, in_memory_order(out))
+    (_widen_span if x.dtype == np.float32 else _narrow_span)(_tasks(x), source, in_memory_order(out))
     return out

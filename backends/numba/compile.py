@@ -45,6 +45,8 @@ _FIXED: dict[str, np.dtype[Any]] = {
     "Ints": np.dtype(np.int64), "Words": np.dtype(np.uint32), "Bytes": np.dtype(np.int8),
     "Doubles": np.dtype(np.float64), "Flag": np.dtype(np.int64),
 }  # fmt: skip
+#: By dtype, an array that gives it to a kernel without arrays of its own.
+LIKE = {np.dtype(t): np.empty(1, t) for t in (np.float32, np.float64)}
 _SCALARS: dict[str, tuple[Any, Any]] = {"int": (types.int64, ctypes.c_int64), "float": (types.float64, ctypes.c_double)}
 
 

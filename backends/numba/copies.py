@@ -9,7 +9,8 @@ import numpy as np
 
 from ..regions import Index, region
 from . import sizes
-from .compile import Floats, Ints, address_of, kernel
+from .compile import LIKE, Floats, Ints, address_of, kernel
+from .guards import FLOATS
 from .memory import empty
 from .vectors import copy_bytes
 
@@ -17,8 +18,6 @@ Array = Any
 
 TASK = 1 << 15  # elements
 TILE = 16  # rows and columns that are transposed at a time: their cache lines fit the first-level cache
-_LIKE = {np.dtype(t): np.empty(1, t) for t in (np.float32, np.float64)}  # gives a kernel its dtype
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @kernel
@@ -81,7 +80,7 @@ def extent(x: Array) -> tuple[int, int]:
 def contiguous(x: Array) -> Array:
     """A row-major copy."""
     axes = _merged(x)
-    if x.size < sizes.COPIED or x.dtype not in _FLOATS or not x.flags.aligned or len(axes) > 5:
+    if x.size < sizes.COPIED or x.dtype not in FLOATS or not x.flags.aligned or len(axes) > 5:
         return np.array(x, order="C")
     owner = owner_of(x)
     memory = bytes_of(owner)
@@ -140,7 +139,7 @@ def _place(values: Array, view: Array) -> None:
     count = math.prod(n for n, _, _ in axes)
     table = np.array([address_of(values), address_of(view), length * size, count, *(n for axis in axes for n in axis)])
     runs = max(1, TASK // length)
-    _place_rows(-(-count // runs), _LIKE[view.dtype], table, runs)
+    _place_rows(-(-count // runs), LIKE[view.dtype], table, runs)
 
 
 def place_regions(*gs: Array, indices: tuple[Index, ...], shape: tuple[int, ...], order: Any = None) -> Array:

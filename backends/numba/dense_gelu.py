@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import pointwise
+from .arithmetic import multiply
 from .compile import Floats, Kernel, jit, kernel
 from .gaussian import normal, normal_by_tanh
 from .mathematics import constant as c
 from .memory import empty
+from .pointwise import SPAN
 from .products import linear, linear_grad
 
 Array = Any
@@ -33,7 +34,7 @@ def _span(name: str, f: Any) -> Kernel:
 
     def span(u: Floats, y: Floats, task: int) -> None:
         """y = f(u), and f′(u) in the place of u."""
-        for i in range(task * pointwise.SPAN, min((task + 1) * pointwise.SPAN, u.size)):
+        for i in range(task * SPAN, min((task + 1) * SPAN, u.size)):
             value, slope = f(u[i])
             u[i] = slope
             y[i] = value
@@ -49,7 +50,7 @@ def linear_gelu(x: Array, weight: Array, bias: Array, *, approximate: str) -> tu
     """x: (…, k), weight: (n, k), bias: (n,) -> values and slopes of gelu at x·Wᵀ + b, both (…, n)."""
     u = linear(x, weight, bias)
     y = empty(u.shape, u.dtype)
-    _RUNS[approximate](-(-u.size // pointwise.SPAN), u, y)
+    _RUNS[approximate](-(-u.size // SPAN), u, y)
     return y, u
 
 
@@ -57,4 +58,4 @@ def linear_gelu_grad(
     gy: Array, gslope: Array, slope: Array, x: Array, weight: Array, bias: Array, *, need_x: bool, approximate: str
 ) -> tuple[Array, ...]:  # fmt: skip
     """As `linear_grad`, with gy·slope; there is no cotangent of the slope."""
-    return linear_grad(pointwise.multiply(gy, slope), x, weight, need_x=need_x)
+    return linear_grad(multiply(gy, slope), x, weight, need_x=need_x)

@@ -15,13 +15,18 @@ from ..regions import tiling
 Array = Any
 Pair = tuple[int, int]
 
-_FLOATS = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
+FLOATS = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
+
+
+def has_kernels(x: Array) -> bool:
+    """Whether an array is of single or double precision, and this process has its threads."""
+    return x.dtype in FLOATS and not threads.forked()
 
 
 def floats(*arrays: Array) -> bool:
     """Arrays of one floating dtype, single or double, with elements; and this process has its threads."""
     dtype = getattr(arrays[0], "dtype", None)
-    if dtype not in _FLOATS or threads.forked():
+    if dtype not in FLOATS or threads.forked():
         return False
     return all(type(a) is np.ndarray and a.dtype == dtype and a.size for a in arrays)
 
@@ -334,7 +339,7 @@ def update(lr: Array, step: Array, *arrays: Array, n: int, **options: Any) -> bo
     if threads.forked() or n < 1 or len(arrays) < 2 * n or len(arrays) % n:
         return False
     dtype = arrays[0].dtype
-    if dtype not in _FLOATS or any(a.dtype != dtype for a in arrays):
+    if dtype not in FLOATS or any(a.dtype != dtype for a in arrays):
         return False
     return all(a.shape == arrays[i % n].shape for i, a in enumerate(arrays))
 
@@ -344,7 +349,7 @@ def clip_norm_step(*grads: Array, max_norm: float, norm_type: float) -> bool:
     if not grads or norm_type not in (1.0, 2.0, float("inf")) or threads.forked():
         return False
     dtype = grads[0].dtype
-    return dtype in _FLOATS and all(g.dtype == dtype for g in grads)
+    return dtype in FLOATS and all(g.dtype == dtype for g in grads)
 
 
 def batch_norm(x: Array, weight: Array, bias: Array, *, eps: float) -> bool:

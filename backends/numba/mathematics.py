@@ -1,8 +1,8 @@
 """Functions for kernels that the loop vectoriser can use: no branches, no tables, no calls in single precision.
 
 Each has a version for float32 and one for float64, of `doubles.py`. Errors are the largest in float32 against
-float64, over every 211th of all floats where the function is not constant; `tests/test_numba_kernels.py` takes every
-997th.
+float64, over every 211th of all floats where the function is not constant; `tests/test_numba_elementwise.py` takes
+every 997th.
 
 exp: a minimax polynomial of degree 6. tanh: a polynomial with Cephes' coefficients (Moshier, 1989). log: a minimax
 polynomial by N. Juffa.
@@ -24,7 +24,7 @@ f32 = np.float32
 _LOG2_E, _LN2_HIGH, _LN2_LOW = f32(1.44269504088896341), f32(0.693359375), f32(-2.12194440e-4)
 _ROUND = f32(12582912.0)  # 1.5·2²³: adding and subtracting it rounds to an integer
 _ROUND_BIASED = f32(12582912.0 + 127.0)  # so that the sum's low bits are the exponent of 2ⁿ
-_HALF, _ONE, _TWO, _ZERO = f32(0.5), f32(1.0), f32(2.0), f32(0.0)
+_HALF, _ONE, _ZERO = f32(0.5), f32(1.0), f32(0.0)
 _EXP_MAX, _EXP_MIN = f32(100.0), f32(-150.0)
 _EXP_GONE = f32(-88.0)  # rounds to 2⁻¹²⁷, whose bits as a float are 0
 _E0, _E1, _E2, _E3, _E4 = tuple(f32(c) for c in (0.0013814539, 0.008368745, 0.04166839, 0.16666521, 0.49999994))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import pointwise
-from .compile import Floats, Ints, address_of, jit, kernel
+from .compile import LIKE, Floats, Ints, address_of, jit, kernel
 from .gemm import DEPTH, ROWS, WIDTH_BYTES, aliased, block
 from .layout import ready
 from .memory import empty
@@ -31,7 +31,6 @@ GROUP = 8  # panels that repay a copy of A
 FEW = 3  # rows below which packing a weight costs more than its product
 SOON = 1 << 14  # multiply-adds of a few rows that NumPy has done before a kernel starts
 TINY = 1 << 12  # multiply-adds of products of which NumPy computes a batch faster
-_LIKE = {np.dtype(t): np.empty(1, t) for t in (np.float32, np.float64)}  # gives a kernel its dtype
 
 
 @lru_cache(maxsize=4096)
@@ -125,7 +124,7 @@ def matmul(x: Array, y: Array) -> Array:
     else:
         starts = np.array((address_of(x), address_of(y), address_of(out)))
     _matmul_tasks(
-        -(-count // each) * bands * groups, _LIKE[x.dtype], starts, np.array((*x.strides[-2:], *y.strides[-2:])),
+        -(-count // each) * bands * groups, LIKE[x.dtype], starts, np.array((*x.strides[-2:], *y.strides[-2:])),
         np.array((m, n, k, bands, groups, each)),
     )  # fmt: skip
     return out

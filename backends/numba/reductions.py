@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from .. import numpy as by_numpy
-from .. import threads
 from .compile import Floats, jit, kernel
 from .copies import contiguous
+from .guards import has_kernels
 from .mathematics import choose
 from .sums import larger, plus, smaller, times
 
@@ -27,7 +27,6 @@ SUM, MAX, MIN, PRODUCT = 0, 1, 2, 3
 SPAN = 16384  # elements of one task
 WIDE = 256  # elements of neighbouring rows taken at a time, at the least
 COLUMNS = 2048  # elements of a row that one task takes at the most
-_FLOATS = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
 
 
 @jit
@@ -234,30 +233,28 @@ def _reduced(x: Array, axis: Axis, keepdims: bool, kind: int, mean: bool = False
     return out if keepdims else out.reshape(plan.shape)
 
 
-def _takes(x: Array) -> bool:
-    return x.dtype in _FLOATS and not threads.forked()
-
-
 def sum_(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Sum over axes."""
-    return _reduced(x, axis, keepdims, SUM) if _takes(x) else by_numpy.sum_(x, axis=axis, keepdims=keepdims)
+    return _reduced(x, axis, keepdims, SUM) if has_kernels(x) else by_numpy.sum_(x, axis=axis, keepdims=keepdims)
 
 
 def mean_(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Mean over axes."""
-    return _reduced(x, axis, keepdims, SUM, mean=True) if _takes(x) else by_numpy.mean_(x, axis=axis, keepdims=keepdims)
+    if not has_kernels(x):
+        return by_numpy.mean_(x, axis=axis, keepdims=keepdims)
+    return _reduced(x, axis, keepdims, SUM, mean=True)
 
 
 def max_(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Maximum over axes; NaN if there is one."""
-    return _reduced(x, axis, keepdims, MAX) if _takes(x) else by_numpy.max_(x, axis=axis, keepdims=keepdims)
+    return _reduced(x, axis, keepdims, MAX) if has_kernels(x) else by_numpy.max_(x, axis=axis, keepdims=keepdims)
 
 
 def min_(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Minimum over axes; NaN if there is one."""
-    return _reduced(x, axis, keepdims, MIN) if _takes(x) else by_numpy.min_(x, axis=axis, keepdims=keepdims)
+    return _reduced(x, axis, keepdims, MIN) if has_kernels(x) else by_numpy.min_(x, axis=axis, keepdims=keepdims)
 
 
 def prod_(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Product over axes."""
-    return _reduced(x, axis, keepdims, PRODUCT) if _takes(x) else by_numpy.prod_(x, axis=axis, keepdims=keepdims)
+    return _reduced(x, axis, keepdims, PRODUCT) if has_kernels(x) else by_numpy.prod_(x, axis=axis, keepdims=keepdims)
