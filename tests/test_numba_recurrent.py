@@ -10,7 +10,7 @@ pytest.importorskip("numba")
 from pullback.autograd.ops.rnn import gru_, gru_grad, lstm_, lstm_grad, rnn_, rnn_grad
 from pullback.backends import get_backend, threads
 
-from .test_numba_kernels import floats_between, ulps
+from .beside_numpy import floats_between, ulps
 
 numba_backend, numpy_backend = get_backend("numba"), get_backend("numpy")
 
