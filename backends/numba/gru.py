@@ -139,7 +139,6 @@ def _backward(
     )
     apart = (parts + 1) * WIDTH_BYTES  # more than a power of two, which would bring rows together in the cache
     h_bytes, x_bytes, state, f_bytes = h_parts * WIDTH_BYTES, x_parts * WIDTH_BYTES, e * size, f * size
-    h_high, x_high = (e + SAMPLES - 1) // SAMPLES, (f + SAMPLES - 1) // SAMPLES
     between, all_parts = three * WIDTH_BYTES, h_parts + x_parts
     memory = np.zeros((SAMPLES * (2 * apart + 2 * h_bytes + x_bytes) + x_bytes + 4 * state) // size + width, y.dtype)
     over_x = aligned(memory)
@@ -172,14 +171,11 @@ def _backward(
                         (step - 1) * st + (first + r) * sn, st, step > 1, gates.ctypes.data, 4 * state, gy.ctypes.data,
                         0, y.ctypes.data, state, 0 if count[0] else x.ctypes.data, dx.ctypes.data, f_bytes,
                     )  # fmt: skip
-                begin, end = parts * part // all_parts, parts * (part + 1) // all_parts
-                fetch_panels(da.ctypes.data, k, rows, some, begin, end)
-                fetch_panels(db.ctypes.data, k, rows, some, begin, end)
-                begin, end = h_high * part // all_parts, h_high * (part + 1) // all_parts
-                fetch_tiles(y, h_tiles.ctypes.data, k, rows, some, begin, end)
+                fetch_panels(da.ctypes.data, k, rows, some, parts, part, all_parts)
+                fetch_panels(db.ctypes.data, k, rows, some, parts, part, all_parts)
+                fetch_tiles(y, h_tiles.ctypes.data, k, rows, some, e, part, all_parts)
                 if not count[0]:
-                    begin, end = x_high * part // all_parts, x_high * (part + 1) // all_parts
-                    fetch_tiles(y, x_tiles.ctypes.data, k, rows, some, begin, end)
+                    fetch_tiles(y, x_tiles.ctypes.data, k, rows, some, f, part, all_parts)
             if part < h_parts:
                 left = part * WIDTH_BYTES
                 product(

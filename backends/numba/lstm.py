@@ -151,7 +151,6 @@ def _backward(
     )
     apart = (parts + 1) * WIDTH_BYTES  # more than a power of two, which would bring rows together in the cache
     h_bytes, x_bytes = h_parts * WIDTH_BYTES, x_parts * WIDTH_BYTES
-    h_high, x_high = (e + SAMPLES - 1) // SAMPLES, (f + SAMPLES - 1) // SAMPLES
     state, between, all_parts = e * size, four * WIDTH_BYTES, h_parts + x_parts
     memory = np.zeros(
         (SAMPLES * (apart + h_bytes + x_bytes + state) + max(h_bytes, x_bytes, four * size)) // size + width, y.dtype
@@ -189,13 +188,10 @@ def _backward(
                         gy.ctypes.data, cells.ctypes.data, y.ctypes.data, state, 0 if count[0] else x.ctypes.data,
                         dx.ctypes.data, f * size,
                     )  # fmt: skip
-                begin, end = parts * part // all_parts, parts * (part + 1) // all_parts
-                fetch_panels(da.ctypes.data, k, rows, some, begin, end)
-                begin, end = h_high * part // all_parts, h_high * (part + 1) // all_parts
-                fetch_tiles(y, h_tiles.ctypes.data, k, rows, some, begin, end)
+                fetch_panels(da.ctypes.data, k, rows, some, parts, part, all_parts)
+                fetch_tiles(y, h_tiles.ctypes.data, k, rows, some, e, part, all_parts)
                 if not count[0]:
-                    begin, end = x_high * part // all_parts, x_high * (part + 1) // all_parts
-                    fetch_tiles(y, x_tiles.ctypes.data, k, rows, some, begin, end)
+                    fetch_tiles(y, x_tiles.ctypes.data, k, rows, some, f, part, all_parts)
             if part < h_parts:
                 weights, out, out_row = wh.ctypes.data + part * between, dh + part * WIDTH_BYTES, h_bytes
             else:
@@ -218,20 +214,20 @@ def lstm_grad(
     """The cotangents of h0, c0, w_ih, w_hh, of either bias, and of x if it is needed."""
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     (over_cells, has_gc), (over_gates, has_gg) = cotangent(lay, gc), cotangent(lay, ggates)
-    rows, inputs = lay.t * lay.n, lay.packed(x)
-    repeats = Repeats(inputs, 4 * e)
-    states, inputs_ = Inputs(rows, e, x.dtype), Inputs(rows, features, x.dtype, inputs, repeats)
+    rows, given = lay.t * lay.n, lay.packed(x)
+    repeats = Repeats(given, 4 * e)
+    states, inputs = Inputs(rows, e, x.dtype), Inputs(rows, features, x.dtype, given, repeats)
     da, dx = empty_panels(rows, 4 * e, x.dtype), lay.empty(features if need_x else 0)
     dh0, dc0 = np.empty(h0.shape, x.dtype), np.empty(h0.shape, x.dtype)
     wx = panels(w_ih, transposed=False)
     _backward(
-        lay.blocks, lay.packed(gy), over_cells, over_gates, inputs, ready(h0), ready(c0),
+        lay.blocks, lay.packed(gy), over_cells, over_gates, given, ready(h0), ready(c0),
         panels(w_hh, transposed=False), wx, lay.packed(y), lay.packed(c),
-        lay.packed(gates), da, states.tiles, inputs_.tiles, dx, dh0, dc0, repeats.ids, inputs_.ids, repeats.count,
+        lay.packed(gates), da, states.tiles, inputs.tiles, dx, dh0, dc0, repeats.ids, inputs.ids, repeats.count,
         has_gc, has_gg, need_x and not lay.few, lay.t, lay.n, features, e, lay.st, lay.sn,
     )  # fmt: skip
     if need_x and lay.few:
         input_grad(lay, da, wx, dx, 4 * e)
-    dw_ih, dbias = inputs_.weight_grad(da, 4 * e, bias=True)
+    dw_ih, dbias = inputs.weight_grad(da, 4 * e, bias=True)
     found = dh0, dc0, dw_ih, states.weight_grad(da, 4 * e, bias=False)[0], dbias
     return (*found, lay.seen(dx)) if need_x else found

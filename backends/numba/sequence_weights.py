@@ -71,17 +71,17 @@ def put_tiles(like: Array, row: int, tiles: int, k: int, rows: int, columns: int
 
 
 @jit
-def fetch_panels(panels: int, k: int, rows: int, some: int, first: int, last: int) -> None:
-    """Bring rows k … k + some − 1 of some panels nearer, to be written."""
-    for panel in range(first, last):
+def fetch_panels(panels: int, k: int, rows: int, some: int, count: int, share: int, shares: int) -> None:
+    """Bring rows k … k + some − 1 of one of several shares of `count` panels nearer, to be written."""
+    for panel in range(count * share // shares, count * (share + 1) // shares):
         fetch_to_write(panels + (panel * (rows + 1) + k) * WIDTH_BYTES, some * WIDTH_BYTES)
 
 
 @jit
-def fetch_tiles(like: Array, tiles: int, k: int, rows: int, some: int, first: int, last: int) -> None:
-    """Bring rows k … k + some − 1 of some tiles nearer, to be written."""
-    bytes_ = ROWS * like.itemsize
-    for tile in range(first, last):
+def fetch_tiles(like: Array, tiles: int, k: int, rows: int, some: int, columns: int, share: int, shares: int) -> None:
+    """Bring rows k … k + some − 1 of one of several shares of the tiles of so many columns nearer, to be written."""
+    bytes_, count = ROWS * like.itemsize, (columns + ROWS - 1) // ROWS
+    for tile in range(count * share // shares, count * (share + 1) // shares):
         fetch_to_write(tiles + (tile * (rows + 1) + k) * bytes_, some * bytes_)
 
 
