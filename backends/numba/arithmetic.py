@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from .broadcasting import combine, spread_pair
-from .compile import Floats, Kernel, jit
+from .compile import Floats, Kernel, choose, jit
 from .guards import has_kernels
 from .layout import empty_as, in_memory_order
-from .mathematics import FAR, choose
+from .mathematics import FAR
 from .mathematics import constant as c
 from .mathematics import cos as cosine
 from .mathematics import exp as _exp

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from .batch_blocks import join_products, join_statistics, spread_vectors
-from .compile import Floats, jit, kernel
+from .compile import Floats, choose, jit, kernel
 from .layout import channels_last, lies_channels_last, ready
-from .mathematics import choose
 from .memory import empty, empty_images
 from .sums import plus
 

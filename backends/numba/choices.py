@@ -11,10 +11,9 @@ import numpy as np
 
 from .. import numpy as by_numpy
 from .. import threads
-from .compile import Bytes, Doubles, Floats, kernel
+from .compile import Bytes, Doubles, Floats, choose, kernel
 from .guards import FLOATS, has_kernels
 from .layout import empty_as, in_memory_order
-from .mathematics import choose
 from .mathematics import constant as c
 from .pointwise import SPAN, binary, map_binary, map_unary, unary
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .compile import Doubles, Floats, Ints, array_at, kernel
+from .compile import Doubles, Floats, Ints, array_at, choose, kernel
 from .layout import ready
-from .mathematics import choose
 from .memory import empty
 from .sums import larger, plus
 from .updates import SPAN, tables

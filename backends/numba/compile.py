@@ -270,3 +270,13 @@ def array_at(typingctx: Any, like: Any, address: Any, size: Any) -> Any:
         return array._getvalue()
 
     return like(like, types.int64, types.int64), codegen
+
+
+@intrinsic
+def choose(typingctx: Any, condition: Any, x: Any, y: Any) -> Any:
+    """x if the condition holds, else y, both computed: a Python choice may become a branch, which is not vectorised."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(args[0], args[1], args[2])
+
+    return x(types.boolean, x, x), codegen

@@ -17,7 +17,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from .compile import intrinsic, jit
+from .compile import choose, intrinsic, jit
 
 
 def _within(fn: Callable[..., Any]) -> Any:
@@ -54,14 +54,6 @@ def fused(typingctx: Any, x: Any, y: Any, z: Any) -> Any:
         return builder.fma(*args)
 
     return x(x, x, x), codegen
-
-
-@intrinsic
-def _select(typingctx: Any, condition: Any, x: Any, y: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.select(args[0], args[1], args[2])
-
-    return types.float64(types.boolean, types.float64, types.float64), codegen
 
 
 @intrinsic
@@ -110,8 +102,8 @@ def _reduced(x: float) -> Any:
 @_within
 def exp(x: float) -> Any:
     """eˣ: at most 1 ulp, gradual underflow, inf on overflow."""
-    x = _select(x > _MOST, _MOST, x)
-    x = _select(x < _LEAST, _LEAST, x)
+    x = choose(x > _MOST, _MOST, x)
+    x = choose(x < _LEAST, _LEAST, x)
     z, r = _reduced(x)
     half = ((z - _MAGIC) * 0.5 + _MAGIC) - _MAGIC
     p = (_tail(r) * (r * r) + r) + 1.0
@@ -121,7 +113,7 @@ def exp(x: float) -> Any:
 @_within
 def exp_below(x: float, low: float) -> Any:
     """e^(x + low) for x <= 0 and a small `low`: at most 1 ulp down to −708, below that 0."""
-    x = _select(x < _GONE, _GONE, x)
+    x = choose(x < _GONE, _GONE, x)
     z, r = _reduced(x)
     r += low
     return ((_tail(r) * (r * r) + r) + 1.0) * _scale(z)
@@ -130,12 +122,12 @@ def exp_below(x: float, low: float) -> Any:
 @_within
 def expm1(x: float) -> Any:
     """eˣ − 1: at most 1.5 ulp."""
-    a = _select(x < -40.0, -40.0, x)
-    a = _select(a > 40.0, 40.0, a)
+    a = choose(x < -40.0, -40.0, x)
+    a = choose(a > 40.0, 40.0, a)
     z, r = _reduced(a)
     p, scale = _tail(r) * (r * r) + r, _scale(z)
-    r = _select(x > 40.0, exp(x), fused(p, scale, scale - 1.0))
-    return _select(x == 0.0, x, r)  # with its sign
+    r = choose(x > 40.0, exp(x), fused(p, scale, scale - 1.0))
+    return choose(x == 0.0, x, r)  # with its sign
 
 
 @_within
@@ -175,24 +167,24 @@ def _split(u: float) -> Any:
 def log(x: float) -> Any:
     """Natural logarithm: at most 1 ulp; −inf of 0, NaN of negative numbers."""
     small = x < _TINY
-    k, f = _split(_select(small, x * 18014398509481984.0, x))
-    r = _log_of(f, k - _select(small, 54.0, 0.0), 0.0)
-    r = _select(x <= _HUGE, r, x)  # inf and NaN
-    r = _select(x == 0.0, -math.inf, r)
-    return _select(x < 0.0, math.nan, r)
+    k, f = _split(choose(small, x * 18014398509481984.0, x))
+    r = _log_of(f, k - choose(small, 54.0, 0.0), 0.0)
+    r = choose(x <= _HUGE, r, x)  # inf and NaN
+    r = choose(x == 0.0, -math.inf, r)
+    return choose(x < 0.0, math.nan, r)
 
 
 @_within
 def log1p(x: float) -> Any:
     """log(1 + x): at most 1.5 ulp; −inf of −1, NaN below."""
     u = 1.0 + x
-    k, f = _split(_select(u < _TINY, 1.0, u))
-    low = _select(k > 0.0, 1.0 - (u - x), x - (u - 1.0)) / u  # what the sum lost
+    k, f = _split(choose(u < _TINY, 1.0, u))
+    low = choose(k > 0.0, 1.0 - (u - x), x - (u - 1.0)) / u  # what the sum lost
     near = k == 0.0
-    r = _log_of(_select(near, x, f), k, _select(near | (x > 9e15), 0.0, low))
-    r = _select((x <= _HUGE) & (x != 0.0), r, x)  # inf, NaN, and 0 with its sign
-    r = _select(x == -1.0, -math.inf, r)
-    return _select(x < -1.0, math.nan, r)
+    r = _log_of(choose(near, x, f), k, choose(near | (x > 9e15), 0.0, low))
+    r = choose((x <= _HUGE) & (x != 0.0), r, x)  # inf, NaN, and 0 with its sign
+    r = choose(x == -1.0, -math.inf, r)
+    return choose(x < -1.0, math.nan, r)
 
 
 # ------------------------------------------------------------ sine and cosine
@@ -221,14 +213,14 @@ def _circle(x: float, quarters: int) -> Any:
     w = 1.0 - half
     even = w + (((1.0 - w) - half) + s * s * _cosine_even(s))
     place = _bits(z) + quarters
-    value = _select((place & 1) != 0, even, odd)
-    return _select((place & 2) != 0, -value, value)
+    value = choose((place & 1) != 0, even, odd)
+    return choose((place & 2) != 0, -value, value)
 
 
 @_within
 def sin(x: float) -> Any:
     """Sine, for |x| up to 10⁶: at most 1 ulp."""
-    return _select(x == 0.0, x, _circle(x, 0))
+    return choose(x == 0.0, x, _circle(x, 0))
 
 
 @_within
@@ -273,9 +265,9 @@ def erf(x: float) -> Any:
     """Error function: at most 1 ulp."""
     a, s = abs(x), x * x
     small = x + x * (_erf_above(s) / _erf_below(s))
-    t = _select(a > _ERF_MOST, _ERF_MOST, a)
+    t = choose(a > _ERF_MOST, _ERF_MOST, a)
     large = math.copysign(1.0 - _erfcx(t) * exp_below(-(t * t), 0.0), x)
-    return _select(a < _ERF_SMALL, small, _select(x == x, large, x))
+    return choose(a < _ERF_SMALL, small, choose(x == x, large, x))
 
 
 @_within
@@ -286,11 +278,11 @@ def normal(x: float) -> Any:
     x = −37.6, below which both are 0.
     """
     a = abs(x)
-    a = _select(a > _NORMAL_MOST, _NORMAL_MOST, a)
+    a = choose(a > _NORMAL_MOST, _NORMAL_MOST, a)
     square = a * a
     e = exp_below(-0.5 * square, -0.5 * fused(a, a, -square))
     below = 0.5 * (_erfcx(a * _SQRT_HALF) * e)
-    return _select(x > 0.0, 1.0 - below, below), _DENSITY * e
+    return choose(x > 0.0, 1.0 - below, below), _DENSITY * e
 
 
 _SCALE, _SCALE_LOW = 1.5957691216057308, -9.96930880911092e-17
@@ -304,7 +296,7 @@ def normal_by_tanh(x: float) -> Any:
     An error of 2v would be one of the exponential, and 2v reaches 709: it is made with what its roundings lose.
     """
     a = abs(x)
-    a = _select(a > _TANH_MOST, _TANH_MOST, a)
+    a = choose(a > _TANH_MOST, _TANH_MOST, a)
     square = a * a
     p = _CUBIC * square
     p_low = fused(_CUBIC, square, -p) + (_CUBIC * fused(a, a, -square) + _CUBIC_LOW * square)
@@ -313,4 +305,4 @@ def normal_by_tanh(x: float) -> Any:
     w_low = ((_SCALE - back) + (p - (w - back))) + (_SCALE_LOW + p_low)
     v = w * a
     e = exp_below(-v, -(fused(w, a, -v) + w_low * a))
-    return _select(x >= 0.0, 1.0, e) / (1.0 + e), _SCALE + 3.0 * _CUBIC * (x * x)
+    return choose(x >= 0.0, 1.0, e) / (1.0 + e), _SCALE + 3.0 * _CUBIC * (x * x)

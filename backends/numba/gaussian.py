@@ -14,9 +14,9 @@ from llvmlite import ir
 from numba import types
 
 from . import doubles
-from .compile import in_kernels, intrinsic
+from .compile import choose, in_kernels, intrinsic
 from .doubles import fused
-from .mathematics import choose, exp_below, exp_parts
+from .mathematics import exp_below, exp_parts
 
 f32 = np.float32
 

@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import types
 
 from . import doubles
-from .compile import in_kernels, intrinsic, jit
+from .compile import choose, in_kernels, intrinsic, jit
 
 f32 = np.float32
 
@@ -73,16 +73,6 @@ def _from_magic(typingctx: Any, x: Any) -> Any:
         )  # fmt: skip
 
     return types.float32(types.float32), codegen
-
-
-@intrinsic
-def choose(typingctx: Any, condition: Any, x: Any, y: Any) -> Any:
-    """x if the condition holds, else y, both computed: a Python choice may become a branch, which is not vectorised."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.select(args[0], args[1], args[2])
-
-    return x(types.boolean, x, x), codegen
 
 
 @in_kernels
@@ -149,19 +139,24 @@ def exp_parts(x: Any, low: Any) -> Any:
     return ((((_E0 * r + _E1) * r + _E2) * r + _E3) * r + _E4) * r + _ONE, r, _from_magic(z)
 
 
+@jit
+def _expm1_within(x: Any) -> Any:
+    """eˣ − 1 for −88 <= x <= 80, in single precision."""
+    z = x * _LOG2_E + _ROUND_BIASED
+    n = z - _ROUND_BIASED
+    r = (x - n * _LN2_HIGH) - n * _LN2_LOW
+    p = (((((_E0 * r + _E1) * r + _E2) * r + _E3) * r + _E4) * r) * r + r
+    scale = _from_magic(z)
+    return p * scale + (scale - _ONE)
+
+
 @in_kernels
 def expm1_below(x: Any) -> Any:
     """eˣ − 1 for x <= 0. float32: at most 1 ulp."""
     if x is types.float32:
 
         def single(x: Any) -> Any:
-            a = _EXP_GONE if x < _EXP_GONE else x
-            z = a * _LOG2_E + _ROUND_BIASED
-            n = z - _ROUND_BIASED
-            r = (a - n * _LN2_HIGH) - n * _LN2_LOW
-            p = (((((_E0 * r + _E1) * r + _E2) * r + _E3) * r + _E4) * r) * r + r
-            scale = _from_magic(z)
-            return p * scale + (scale - _ONE)
+            return _expm1_within(_EXP_GONE if x < _EXP_GONE else x)
 
         return single
 
@@ -184,6 +179,16 @@ _L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7 = _L
 _NAN, _INF = f32(np.nan), f32(np.inf)
 
 
+@jit
+def _log_series(m: Any) -> Any:
+    """log(1 + m) for m between −1/3 and 1/3, in single precision."""
+    s = m * m
+    t = (_L4 * s + _L5) * s + _L6
+    r = ((_L0 * s + _L1) * s + _L2) * s + _L3
+    r = ((t * m + r) * m + _L7) * m - _HALF
+    return r * s + m
+
+
 @in_kernels
 def log(x: Any) -> Any:
     """Natural logarithm. float32: at most 1 ulp; −inf of 0, NaN of negative numbers."""
@@ -195,11 +200,7 @@ def log(x: Any) -> Any:
             e = (_bits(a) - _LOG_START) & _LOG_MASK
             m = _from_bits(_bits(a) - e) - _ONE
             i = f32(e) * _ULP + (_TINY_STEPS if small else _ZERO)
-            s = m * m
-            t = (_L4 * s + _L5) * s + _L6
-            r = ((_L0 * s + _L1) * s + _L2) * s + _L3
-            r = ((t * m + r) * m + _L7) * m - _HALF
-            r = i * _LN2 + (r * s + m)
+            r = i * _LN2 + _log_series(m)
             r = choose(x <= _MOST, r, x)  # inf and NaN
             r = choose(x == _ZERO, -_INF, r)
             return choose(x < _ZERO, _NAN, r)
@@ -223,12 +224,7 @@ def expm1(x: Any) -> Any:
         def single(x: Any) -> Any:
             a = _EXP_GONE if x < _EXP_GONE else x
             a = _EXPM1_MOST if a > _EXPM1_MOST else a
-            z = a * _LOG2_E + _ROUND_BIASED
-            n = z - _ROUND_BIASED
-            r = (a - n * _LN2_HIGH) - n * _LN2_LOW
-            p = (((((_E0 * r + _E1) * r + _E2) * r + _E3) * r + _E4) * r) * r + r
-            scale = _from_magic(z)
-            small = choose(x == _ZERO, x, p * scale + (scale - _ONE))  # 0 with its sign
+            small = choose(x == _ZERO, x, _expm1_within(a))  # 0 with its sign
             return choose(x > _EXPM1_MOST, exp(x), small)
 
         return single
@@ -240,6 +236,7 @@ def expm1(x: Any) -> Any:
 
 
 _ONE_BITS = np.int32(0x3F800000)
+_FAR_ABOVE = f32(2.0**100)  # where 1 + x is x, and 2⁻ᵉ still a normal number
 
 
 @in_kernels
@@ -254,11 +251,7 @@ def log1p(x: Any) -> Any:
             e = (_bits(x + _ONE) - _LOG_START) & _LOG_MASK
             unit = _from_bits(_ONE_BITS - e)
             m = choose(e == np.int32(0), x, x * unit + (unit - _ONE))
-            s = m * m
-            t = (_L4 * s + _L5) * s + _L6
-            r = ((_L0 * s + _L1) * s + _L2) * s + _L3
-            r = ((t * m + r) * m + _L7) * m - _HALF
-            r = f32(e) * _ULP * _LN2 + (r * s + m)
+            r = f32(e) * _ULP * _LN2 + _log_series(m)
             r = choose((x <= _FAR_ABOVE) & (x != _ZERO), r, choose(x > _FAR_ABOVE, log(x), x))
             r = choose(x == -_ONE, -_INF, r)
             return choose(x < -_ONE, _NAN, r)
@@ -271,7 +264,6 @@ def log1p(x: Any) -> Any:
     return double
 
 
-_FAR_ABOVE = f32(2.0**100)  # where 1 + x is x, and 2⁻ᵉ still a normal number
 _TWO_OVER_PI = f32(2.0 / np.pi)
 _P1, _P2, _P3 = f32(1.57079601), f32(3.13916473e-7), f32(5.39030253e-15)
 
@@ -339,11 +331,7 @@ def log1p_unit(x: Any) -> Any:
         def single(x: Any) -> Any:
             large = x > _THIRD
             m = choose(large, x * _HALF - _HALF, x)
-            s = m * m
-            t = (_L4 * s + _L5) * s + _L6
-            r = ((_L0 * s + _L1) * s + _L2) * s + _L3
-            r = ((t * m + r) * m + _L7) * m - _HALF
-            return (r * s + m) + choose(large, _LN2, _ZERO)
+            return _log_series(m) + choose(large, _LN2, _ZERO)
 
         return single
 

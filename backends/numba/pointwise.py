@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from .compile import Floats, Kernel, jit, kernel
+from .compile import Floats, Kernel, choose, jit, kernel
 from .gaussian import erf as _erf
 from .gaussian import normal, normal_by_tanh
 from .layout import aligned_pair, empty_as, in_memory_order
-from .mathematics import choose, exp_below, expm1_below, log1p_unit
 from .mathematics import constant as c
+from .mathematics import exp_below, expm1_below, log1p_unit
 from .mathematics import sigmoid as _sigmoid
 
 Array = Any

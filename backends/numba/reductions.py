@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from .. import numpy as by_numpy
-from .compile import Floats, jit, kernel
+from .compile import Floats, choose, jit, kernel
 from .copies import contiguous
 from .guards import has_kernels
-from .mathematics import choose
 from .sums import larger, plus, smaller, times
 
 Array = Any

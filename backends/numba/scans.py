@@ -14,9 +14,9 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from .compile import Floats, intrinsic, jit, kernel
+from .compile import Floats, choose, intrinsic, jit, kernel
 from .layout import ready
-from .mathematics import choose, exp_below
+from .mathematics import exp_below
 from .memory import empty
 from .sums import larger, plus
 from .tile import VECTOR_BYTES
