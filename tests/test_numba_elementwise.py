@@ -11,11 +11,10 @@ pytest.importorskip("numba")
 
 from scipy import special
 
+from beside_numpy import DTYPES, agree, floats_between, layouts, numba_backend, numpy_backend, run, ulps
 from pullback.autograd import ops
 from pullback.autograd.ops import activation, elementwise, random, unary
 from pullback.backends.numba import sizes
-
-from .beside_numpy import DTYPES, agree, floats_between, layouts, numba_backend, numpy_backend, run, ulps
 
 
 @pytest.fixture

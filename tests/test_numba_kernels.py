@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("numba")
 
+from beside_numpy import DTYPES, agree, layouts, run
 from pullback.autograd.ops import activation
 from pullback.autograd.ops.attention import attention, attention_grad
 from pullback.autograd.ops.index import take_, take_transpose
@@ -26,8 +27,6 @@ from pullback.backends import threads
 from pullback.backends.numba import sizes
 from pullback.backends.numba.layout import channels_last
 from pullback.backends.regions import key as region_key
-
-from .beside_numpy import DTYPES, agree, layouts, run
 
 
 @pytest.fixture

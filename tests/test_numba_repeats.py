@@ -11,8 +11,7 @@ import pullback as pb
 from pullback import nn
 from pullback.backends import get_backend, threads
 from pullback.backends.numba import repeats
-
-from .test_numba_recurrent import CELLS, agree, laid_out, run
+from test_numba_recurrent import CELLS, agree, laid_out, run
 
 numba_backend, numpy_backend = get_backend("numba"), get_backend("numpy")
 T, N, F, E = 20, 41, 33, 40
