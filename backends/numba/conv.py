@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from . import depthwise, winograd, winograd_grad
+from . import lane_conv, winograd, winograd_grad
 from .compile import Floats, Ints, jit, kernel
 from .layout import channels_last, ready
 from .memory import empty, empty_images
@@ -214,8 +214,8 @@ def conv2d_bias(
     size = out_size((h, w), (kh, kw), stride, padding, dilation)
     if winograd.suits(x.shape, weight.shape, stride, dilation, winograd.count_tiles(size), size[0] * size[1]):
         return winograd.convolve(x, weight, bias, size, padding, relu)
-    if depthwise.suits(x.shape, weight.shape, groups, x.itemsize):
-        return depthwise.convolve(x, weight, bias, size, stride, padding, dilation, relu)
+    if lane_conv.suits(o, x.shape[1], groups, x.itemsize):
+        return lane_conv.convolve(x, weight, bias, size, stride, padding, dilation, groups, relu)
     geo, steps = geometry(x.shape, weight.shape, size, stride, padding, dilation, groups, x.itemsize)
     out = empty_images(n, o, *size, x.dtype)
     packed, packed_bias = pack_weight(weight, bias, geo)
@@ -313,8 +313,8 @@ def conv2d_weight_grad(
     shape = (o, per_group, *kernel_size)
     if winograd_grad.suits(x.shape, shape, (oh, ow), stride, dilation, need_x=False):
         return winograd_grad.gradients(gy, None, None, x, None, c, x.shape[2:], padding)[0]
-    if depthwise.suits(x.shape, shape, groups, x.itemsize):
-        return depthwise.weight_grad(gy, x, kernel_size, stride, padding, dilation)
+    if lane_conv.suits(o, c, groups, x.itemsize):
+        return lane_conv.weight_grad(gy, x, kernel_size, stride, padding, dilation, groups)
     geo, steps = geometry(x.shape, shape, (oh, ow), stride, padding, dilation, groups, x.itemsize)
     nr = tile_width(x.itemsize)
     width = -(-(o // groups) // nr) * nr

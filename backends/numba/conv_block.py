@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import conv, depthwise, pointwise, reductions, winograd, winograd_grad
+from . import conv, lane_conv, pointwise, reductions, winograd, winograd_grad
 from .compile import Bytes, Floats, Ints, jit, kernel
 from .conv import find_pixels, geometry, multiply, out_size, pack_weight, reduce_weight, weight_sums
 from .conv_input import conv2d_input_grad, find_inputs, pack_flipped
@@ -334,7 +334,7 @@ def conv2d_relu_grad(
     size = gy.shape[2:]
     if winograd_grad.suits(x.shape, weight.shape, size, stride, dilation, need_x=need_x):
         return _by_tiles(gy, y, None, x, weight, need_x, padding)
-    alone = depthwise.suits(x.shape, weight.shape, groups, x.itemsize)
+    alone = lane_conv.suits(len(weight), x.shape[1], groups, x.itemsize)
     if not alone and _small(size, len(x), len(weight), x.itemsize, stride):
         none = np.empty((0, 1, 1, 1), np.int8)
         return _backward(gy, y, none, x, weight, need_x, padding, dilation, groups, size)
@@ -357,7 +357,7 @@ def conv2d_relu_max_pool2d_grad(
     size = out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     if winograd_grad.suits(x.shape, weight.shape, size, stride, dilation, need_x=need_x, pooled=True):
         return _by_tiles(gy, None, place, x, weight, need_x, padding)
-    alone = depthwise.suits(x.shape, weight.shape, groups, x.itemsize)
+    alone = lane_conv.suits(len(weight), x.shape[1], groups, x.itemsize)
     if not alone and _small(size, n, o, x.itemsize, stride):
         none = np.empty((0, 1, 1, 1), x.dtype)
         return _backward(gy, none, place, x, weight, need_x, padding, dilation, groups, size)

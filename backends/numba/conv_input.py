@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import depthwise, winograd_grad
+from . import lane_conv, winograd_grad
 from .compile import Floats, Ints, jit, kernel
 from .conv import geometry, multiply
 from .conv_pad import pad_cotangent
@@ -224,8 +224,8 @@ def conv2d_input_grad(
     c = per_group * groups
     if winograd_grad.suits((n, c, *input_size), weight.shape, (oh, ow), stride, dilation, need_weight=False):
         return winograd_grad.gradients(gy, None, None, None, weight, c, input_size, padding)[2]
-    if depthwise.suits((n, c), weight.shape, groups, gy.itemsize):
-        return depthwise.input_grad(gy, weight, input_size, stride, padding, dilation)
+    if lane_conv.suits(c, o, groups, gy.itemsize):
+        return lane_conv.input_grad(gy, weight, input_size, stride, padding, dilation, groups)
     if stride == (1, 1):
         return _flipped(gy, weight, input_size, padding, dilation, groups)
     geo, _ = geometry(

@@ -1,4 +1,4 @@
-"""The register tile of depthwise convolutions: every lane is a channel, and channels do not meet.
+"""The register tile of convolutions in small groups: every lane is a channel, and lanes do not meet.
 
     C[r] = I[r] + Σₖ A[rows[r] + steps[k]] · B[k],    vectors multiplied lane by lane
 
@@ -25,13 +25,17 @@ PLACES = 5  #: rows of `place_tile`: windows of 9, 25 and 49 places fill it
 def _make(rows: int) -> Any:
     def lane_tile(
         typingctx: Any, like: Any, a: Any, table: Any, steps: Any, b: Any, ldb: Any, i: Any, ldi: Any, c: Any, ldc: Any,
-        count: Any,
+        count: Any, relu: Any,
     ) -> Any:  # fmt: skip
-        """`like` gives the dtype, the others are int64: addresses, the bytes from row to row, the number of steps."""
+        """`like` gives the dtype, the others are int64: addresses, the bytes from row to row, the number of steps.
+
+        With `relu`, what is not positive becomes 0; NaN stays.
+        """
 
         def generate(
-            code: Code, a: Any, table: Any, steps: Any, b: Any, ldb: Any, i: Any, ldi: Any, c: Any, ldc: Any, count: Any
-        ) -> None:
+            code: Code, a: Any, table: Any, steps: Any, b: Any, ldb: Any, i: Any, ldi: Any, c: Any, ldc: Any,
+            count: Any, relu: Any,
+        ) -> None:  # fmt: skip
             builder = code.builder
             fma = cgutils.get_or_insert_function(
                 builder.module, ir.FunctionType(code.floats, [code.floats] * 3),
@@ -74,10 +78,11 @@ def _make(rows: int) -> Any:
                 result.add_incoming(first[r], entry)
                 result.add_incoming(updated[r], loop)
                 first[r] = result
+            floor = code.floor(relu)
             for r in range(rows):
-                code.store(first[r], row(c, ldc, r))
+                code.store(code.at_least(first[r], floor), row(c, ldc, r))
 
-        return vector_code(like, (a, table, steps, b, ldb, i, ldi, c, ldc, count), generate)
+        return vector_code(like, (a, table, steps, b, ldb, i, ldi, c, ldc, count, relu), generate)
 
     lane_tile.__name__ = lane_tile.__qualname__ = f"lane_tile_{rows}"
     return intrinsic(lane_tile)

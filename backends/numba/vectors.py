@@ -49,6 +49,15 @@ class Code:
     def tap(self, n: int) -> Any:
         return ir.Constant(self.bytes, [n % 256] * self.lanes)
 
+    def floor(self, relu: Any) -> Any:
+        """Zeros where `relu` is not 0, else the lowest values."""
+        wanted = self.builder.icmp_signed("!=", relu, ir.Constant(_WORD, 0))
+        return self.builder.select(wanted, self.zero, ir.Constant(self.floats, [float("-inf")] * self.lanes))
+
+    def at_least(self, x: Any, floor: Any) -> Any:
+        """x where it is above the floor, and the floor where it is not; NaN stays."""
+        return self.builder.select(self.builder.fcmp_ordered("<=", x, floor), floor, x)
+
     def beats(self, x: Any, y: Any) -> Any:
         """x ≥ y, or x is NaN."""
         builder = self.builder
@@ -157,7 +166,21 @@ def _copier(name: str, elements: Callable[[int], int]) -> Any:
 
 
 copy_widths = _copier("copy_widths", lambda size: VECTORS * VECTOR_BYTES // size)  #: as wide as the register tile
+copy_vectors = _copier("copy_vectors", lanes)  #: one vector each
 copy_heights = _copier("copy_heights", lambda size: TALL_ROWS)  #: as long as the tall tile is high
+
+
+@intrinsic
+def spread_value(typingctx: Any, like: Any, x: Any, out: Any) -> Any:
+    """The element at an address, in each place of the vector at another."""
+
+    def generate(code: Code, x: Any, out: Any) -> None:
+        value = code.load(x, code.floats.element)
+        first = code.builder.insert_element(code.zero, value, ir.Constant(ir.IntType(32), 0))
+        places = ir.Constant(ir.VectorType(ir.IntType(32), code.lanes), [0] * code.lanes)
+        code.store(code.builder.shuffle_vector(first, code.zero, places), out)
+
+    return vector_code(like, (x, out), generate)
 
 
 @intrinsic

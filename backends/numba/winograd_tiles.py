@@ -102,13 +102,9 @@ def leave_tile(
     """Aᵀ M A + bias to four addresses, one a pixel; max(…, 0) of it where `relu` is not 0."""
 
     def generate(code: Code, m: Any, step: Any, bias: Any, relu: Any, *targets: Any) -> None:
-        builder = code.builder
-        wanted = builder.icmp_signed("!=", relu, ir.Constant(_WORD, 0))
-        lowest = ir.Constant(code.floats, [float("-inf")] * code.lanes)
-        floor = builder.select(wanted, code.zero, lowest)
+        floor = code.floor(relu)
         for value, target in zip(_left(code, m, step, bias), targets, strict=True):
-            low = builder.fcmp_ordered("<=", value, floor)
-            code.store(builder.select(low, floor, value), target)
+            code.store(code.at_least(value, floor), target)
 
     return vector_code(like, (m, step, bias, relu, a, b, c, d), generate)
 

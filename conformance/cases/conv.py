@@ -24,6 +24,13 @@ SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
         (16, 1, 3, 3),
         {"stride": (2, 3), "padding": (0, 1), "dilation": (1, 2), "groups": 16},
     ),
+    "groups-narrow": ((2, 21, 5, 6), (28, 3, 3, 2), {"padding": (1, 2), "groups": 7}),
+    "groups-stride": (
+        (1, 20, 9, 8),
+        (20, 2, 3, 2),
+        {"stride": (3, 2), "padding": (2, 0), "dilation": (1, 2), "groups": 10},
+    ),
+    "multiplier-wide": ((1, 17, 4, 11), (34, 1, 3, 3), {"padding": (1, 1), "groups": 17}),
     "multiplier": ((1, 2, 5, 4), (6, 1, 2, 3), {"padding": (1, 1), "groups": 2}),
     "whole": ((2, 3, 3, 3), (4, 3, 3, 3), {}),
     "wide-stride": ((1, 2, 8, 7), (2, 2, 2, 1), {"stride": (3, 4), "padding": (1, 0)}),
