@@ -19,6 +19,7 @@ from .errors import show_location
 from .graph import GraphError, Leaf, Node, Output, assignments, descending, leading_to
 from .primitive import Plan
 from .state import enable_grad, interpreter, no_grad, state
+from .tables import Table, table_of
 from .tensor import Tensor
 
 
@@ -243,9 +244,25 @@ class _Run:
                     results.append((parents[i], pull(g, saved, node.params)))
             else:
                 need = tuple(p is not None and (needed is None or p in needed) for p in parents)
-                joint = pull(g, saved, node.params, need)
+                table = None
+                if plan.prim.sees_tables and need[0] and not (self.over or state.now.anomaly):
+                    table = self.table(parents[0])
+                if table is None:
+                    joint = pull(g, saved, node.params, need)
+                else:
+                    parents = (table.node, *parents[1:])
+                    joint = pull(g, saved, node.params, need, (table.index, table.node.shape[0]))
                 results += [(p, c) for p, c, n in zip(parents, joint, need, strict=True) if n and c is not None]
         return results
+
+    def table(self, node: Any) -> Table | None:
+        """The table of which a node's result is rows, if nobody wants the cotangents of what lies in between."""
+
+        def residuals(node: Node, plan: Plan) -> tuple[Any, ...]:
+            saved = _residuals(node, self.outer)
+            return rewrap(node, plan, saved) if self.tensors else saved
+
+        return table_of(node, self.targets or (), residuals)
 
     def add(self, node: Node, g: Any) -> None:
         """Add a cotangent to a node's."""

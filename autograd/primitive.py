@@ -38,8 +38,9 @@ class Plan:
         `need` and gives a tuple with one entry per input.
     saves_out, saves_both : the residuals are the output alone, or the two inputs in their order: `save` in short.
     pull_all : all of `pulls` in one call, giving a tuple with an entry per input, None where the mask has no bit; None
-        itself for the joint rule of a variadic op.
+        itself for the joint rule of a variadic op, and for one that looks for tables.
     plain : one output, rules on bare arrays, and a `pull_all`: backward may take the short way.
+    moved : the op's `moved` as `moved(residuals, params, rows)`, if it has one; see `tables.py`.
     """
 
     prim: Primitive
@@ -51,6 +52,7 @@ class Plan:
     plain: bool
     saves_out: bool
     saves_both: bool
+    moved: Callable[..., Any] | None
 
 
 class Primitive:
@@ -104,6 +106,11 @@ class Primitive:
         #: `joined(cotangents, parameters, residuals)`, one of each a call, makes the cotangent of an input from those
         #: of several calls on it, all at once, in place of the sum of what the rule gives for each.
         self.joined: Callable[..., Any] | None = None
+        #: For an op that may do no more than put whole rows of its first input elsewhere, `moved(rows, …)` says where:
+        #: which row of a table each row of its result is, from the same for its input. See `tables.py`.
+        self.moved: Callable[..., Any] | None = None
+        #: Whether the joint rule can give the cotangent of a table of which the first input is rows.
+        self.sees_tables = False
         primitives[self.key] = self
         self._plans: dict[int, Plan | None] = {}
         #: `short(*args)` applies the op to its inputs, without parameters, as a call does but sooner; see `short.py`.
@@ -131,7 +138,9 @@ class Primitive:
         """Give the rules: one per differentiable input by name, or one joint rule for all.
 
         A joint rule may ask for `need`, a tuple of bools per input, and returns a tuple with one entry per input
-        (None where not needed). Inputs without a rule are not differentiable (indices, masks, keys).
+        (None where not needed). If it asks for `table`, that is None or, where the first input is rows of a table, a
+        pair (index, number of the table's rows), and then the first cotangent is to be the table's (`tables.py`).
+        Inputs without a rule are not differentiable (indices, masks, keys).
         """
         unknown = set(rules) - set(self.inputs)
         if unknown:
@@ -139,11 +148,19 @@ class Primitive:
         if joint is not None:
             self._check_rule(joint)
             self.joint = joint
+            self.sees_tables = "table" in rule_parameters(joint) and "table" not in (*self.inputs, *self.statics)
         for rule in rules.values():
             self._check_rule(rule)
         self.rules.update(rules)
         self._plans.clear()
         return self
+
+    def moves(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Give `moved`, which is handed what it asks for by name as a rule is, and `rows`. See `tables.py`."""
+        self._check_rule(rule)
+        self.moved = rule
+        self._plans.clear()
+        return rule
 
     def batch(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Give the rule that computes a batch of examples at once under `vmap`; can be used as a decorator.
@@ -160,10 +177,10 @@ class Primitive:
     def _check_rule(self, rule: Callable[..., Any]) -> None:
         for parameter in rule_parameters(rule):
             base = parameter.removesuffix("_shape").removesuffix("_dtype").removesuffix("_order")
-            if parameter in ("g", "out", "need", *self.statics) or base in self.inputs:
+            if parameter in ("out", *_HANDED, *self.statics) or base in self.inputs:
                 continue
             raise TypeError(
-                f"a rule of {self.name} asks for {parameter!r}; it may ask for g, out, need, an input "
+                f"a rule of {self.name} asks for {parameter!r}; it may ask for g, out, need, table, an input "
                 f"{self.inputs}, <input>_shape, <input>_dtype, <input>_order, or a static parameter {self.statics}"
             )
 
@@ -191,6 +208,7 @@ def _unique(name: str) -> str:
     return name if _names[name] == 1 else f"{name}#{_names[name]}"
 
 
+_HANDED = ("g", "need", "table", "rows")  # no residuals; the last two may also be an op's own names
 _IDENTITY = (lambda g: g).__code__.co_code
 
 
@@ -233,30 +251,32 @@ def _make_plan(prim: Primitive, mask: int) -> Plan | None:
         if parameter in asked:
             residual(parameter)
     scope: dict[str, Any] = {}
-    calls = []
-    for i, rule in wanted.items():
-        scope[f"rule{i}" if i >= 0 else "joint"] = rule
+
+    def call(name: str, rule: Callable[..., Any]) -> str:
+        scope[name] = rule
         arguments: list[str] = []
         for parameter in rule_parameters(rule):
-            if parameter in ("g", "need"):
-                value = parameter
-            elif parameter in prim.statics:
+            if parameter in prim.statics:
                 value = f"p[{parameter!r}]"
+            elif parameter in ("g", "need") or (parameter in _HANDED and parameter not in prim.inputs):
+                value = parameter
             else:
                 value = residual(parameter)
             keyword = len(arguments) >= rule.__code__.co_argcount
             arguments.append(f"{parameter}={value}" if keyword else value)
-        if i >= 0 and rule.__code__.co_code == _IDENTITY and arguments == ["g"]:
-            calls.append("g")
-            continue
-        calls.append(f"{f'rule{i}' if i >= 0 else 'joint'}({', '.join(arguments)})")
-    takes = "g, s, p" if prim.joint is None else "g, s, p, need"
-    pulls = tuple((i, eval(f"lambda {takes}: {call}", scope)) for i, call in zip(wanted, calls, strict=True))
+        if rule.__code__.co_code == _IDENTITY and arguments == ["g"]:
+            return "g"
+        return f"{name}({', '.join(arguments)})"
+
+    calls = [call(f"rule{i}" if i >= 0 else "joint", rule) for i, rule in wanted.items()]
+    takes = "g, s, p" if prim.joint is None else "g, s, p, need, table=None"
+    pulls = tuple((i, eval(f"lambda {takes}: {text}", scope)) for i, text in zip(wanted, calls, strict=True))
+    moves = eval(f"lambda s, p, rows: {call('moved', prim.moved)}", scope) if prim.moved and mask & 1 else None
     if prim.joint is None:
         by_input = dict(zip(wanted, calls, strict=True))
         every = ", ".join(by_input.get(i, "None") for i in range(len(prim.inputs)))
         pull_all = eval(f"lambda g, s, p: ({every},)", scope)
-    elif prim.variadic:
+    elif prim.variadic or prim.sees_tables:
         pull_all = None
     else:  # one by one, what is wanted does not change from call to call; a rule may give more than was asked for
         scope["need"] = need = tuple(bool(mask >> i & 1) for i in range(len(prim.inputs)))
@@ -267,7 +287,7 @@ def _make_plan(prim: Primitive, mask: int) -> Plan | None:
     save = eval(f"lambda a, o, d: ({body}{',' if sources else ''})", {"shape": _shape, "order": _order})
     plain = pull_all is not None and prim.outputs == 1 and not prim.tensor_rules and prim.joined is None
     saves_out, saves_both = kinds == [("out", 0)], kinds == [("input", 0), ("input", 1)] and len(prim.inputs) == 2
-    return Plan(prim, mask, save, tuple(kinds), pulls, pull_all, plain, saves_out, saves_both)
+    return Plan(prim, mask, save, tuple(kinds), pulls, pull_all, plain, saves_out, saves_both, moves)
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("numba")
 
 from beside_numpy import floats_between, ulps
-from pullback.autograd.ops.rnn import gru_, gru_grad, lstm_, lstm_grad, rnn_, rnn_grad
+from pullback.autograd.ops.lstm import lstm_, lstm_grad
+from pullback.autograd.ops.rnn import gru_, gru_grad, rnn_, rnn_grad
 from pullback.backends import get_backend, threads
 
 numba_backend, numpy_backend = get_backend("numba"), get_backend("numpy")

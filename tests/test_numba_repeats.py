@@ -9,6 +9,7 @@ pytest.importorskip("numba")
 
 import pullback as pb
 from pullback import nn
+from pullback.autograd.primitive import primitives
 from pullback.backends import get_backend, threads
 from pullback.backends.numba import repeats
 from test_numba_recurrent import CELLS, agree, laid_out, run
@@ -139,3 +140,68 @@ def test_a_compiled_step_meets_other_sequences():
             got, want = compiled(index, pb.tensor(mixed)), step(index, pb.tensor(mixed))
             for a, b in zip(got, want, strict=True):
                 np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+# ------------------------------------------------------------ rows of a table, by their numbers
+
+
+TABLE_GRADS = {
+    name: primitives[f"{'rnn' if name in ('tanh', 'relu') else name}_table_grad"] for name in CELLS
+}  # fmt: skip
+
+
+def tabled(cell: str, size: tuple[int, int, int, int], rows: int, dtype: str):
+    """Arrays of the op `…_table_grad`, the place of x among them, and of its cotangents."""
+    forward, _, gates, states, kept, params = CELLS[cell]
+    t, n, f, e = size
+    rng = np.random.default_rng(0)
+    index = rng.integers(-rows, rows, (t, n))
+    index[index % rows == rows - 1] = 0  # a row that does not occur
+    x = rng.standard_normal((rows, f)).astype(dtype)[index]
+    shapes = [*[(n, e)] * states, (gates * e, f), (gates * e, e), (gates * e,), (gates * e,)]
+    inputs = [x, *((rng.standard_normal(s) / max(1, s[-1] ** 0.5)).astype(dtype) for s in shapes)]
+    outs = run(numpy_backend, forward, inputs, params)
+    cotangents = [rng.standard_normal((t, n, k * e)).astype(dtype) for k in (1, *kept)]
+    return [*cotangents, *inputs[:-2], *outs, index], len(cotangents), {**params, "rows": rows}
+
+
+def table_grad(backend, cell, arrays, params):
+    prim = TABLE_GRADS[cell]
+    before = backend.fallbacks[prim.name]
+    found = backend.kernel(prim.name, prim.forward)(*arrays, **params)
+    assert backend.fallbacks[prim.name] == before, "the kernel declined"
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [(3, 8, 4, 8, 3), (2, 9, 5, 33, 2), (4, 17, 33, 40, 70), (40, 2, 34, 3, 9)], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_cotangent_of_a_table(cell, size, dtype):
+    *size, rows = size
+    arrays, at, params = tabled(cell, tuple(size), rows, dtype)
+    wanted = table_grad(numpy_backend, cell, arrays, params)
+    for order in ("time first", "batch first", "reversed"):
+        given = [*(laid_out(a, order) for a in arrays[: at + 1]), *arrays[at + 1 :]]
+        agree(table_grad(numba_backend, cell, given, params), wanted, dtype)
+    agree(
+        table_grad(numba_backend, cell, [*arrays[:-1], arrays[-1].astype(np.int32).T.copy().T], params), wanted, dtype
+    )
+    for bad in (rows, -rows - 1):
+        arrays[-1][1, 1] = bad
+        with pytest.raises(IndexError, match=f"index {bad} is out of bounds for an axis of length {rows}"):
+            table_grad(numba_backend, cell, arrays, params)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_bits_of_a_tables_cotangent_do_not_depend_on_threads(cell):
+    arrays, _, params = tabled(cell, (9, 37, 20, 48), 30, "float32")
+    before, results = threads.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            threads.set_num_threads(count)
+            results.append(table_grad(numba_backend, cell, arrays, params))
+    finally:
+        threads.set_num_threads(before)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -27,6 +27,7 @@ from .lookup import *
 from .loss import *
 from .loss_margin import *
 from .loss_more import *
+from .lstm import *
 from .norm import *
 from .norm_group import *
 from .norm_relu import *

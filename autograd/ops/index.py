@@ -52,7 +52,14 @@ def _add_along(x: Array, index: Array, updates: Array, axis: int, xp: Any) -> Ar
     return xp.index_add(x, index, updates, axis)
 
 
+def _taken(rows: Array | None, index: Array, axis: int, x_shape: Shape) -> Array | None:
+    if rows is None:
+        return index if axis == 0 and len(x_shape) == 2 else None
+    return take_(rows, index, axis=axis) if axis < len(x_shape) - 1 else None
+
+
 take_.vjp(x=lambda g, index, axis, x_shape: take_transpose(g, index, axis=axis, size=x_shape[axis]))
+take_.moves(_taken)
 take_transpose.vjp(g=lambda g, index, axis: take_(g, index, axis=axis))
 
 

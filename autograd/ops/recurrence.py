@@ -10,7 +10,7 @@ import numpy as np
 from ..state import enable_grad, is_grad_enabled
 from .creation import asarray, full_like_, zeros
 from .elementwise import where
-from .index import take_
+from .index import take_, take_transpose
 from .linalg import matmul
 from .reduce import sum_
 from .shape import concatenate_, flip_, identity, permute_, reshape_, stack_
@@ -21,6 +21,7 @@ __all__: list[str] = []
 
 Array = Any
 Arrays = tuple[Array, ...]
+Source = tuple[Array, int] | None  # of what table a sequence is rows: which of them, and how many the table has
 
 
 class Public:
@@ -115,6 +116,18 @@ def times(g: Array, w: Array, xp: Any) -> Array:
     """g·W for all steps. (t, n, a), (a, b) -> (t, n, b)."""
     t, n, a = g.shape
     return xp.reshape(xp.matmul(xp.reshape(g, (t * n, a)), w), (t, n, w.shape[1]))
+
+
+def by_row(found: Arrays, index: Array, rows: int, xp: Any) -> Arrays:
+    """What a backward pass found, with the last, x's cotangent, added up by the row of the table that x is."""
+    *rest, dx = found
+    return *rest, take_transpose.forward(dx, index, axis=0, size=rows, xp=xp)
+
+
+def each_row(g: Any, index: Any) -> tuple[Any, ...]:
+    """The transpose of `by_row`."""
+    *rest, over_table = g
+    return *rest, take_(over_table, index, axis=0)
 
 
 def biases(x: Any, width: int, b_ih: Any, b_hh: Any) -> tuple[Any, Any]:

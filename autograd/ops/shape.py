@@ -80,6 +80,11 @@ def reshape_(x: Array, /, *, shape: Shape, xp: Any) -> Array:
 
 
 reshape_.vjp(x=lambda g, x_shape: reshape_(g, shape=x_shape))
+reshape_.moves(
+    lambda rows, x_shape, shape: (
+        None if rows is None or not x_shape or tuple(shape[-1:]) != x_shape[-1:] else reshape_(rows, shape=shape[:-1])
+    )
+)
 
 
 def reshape(x: Array, shape: Any) -> Array:
@@ -146,6 +151,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 permute_.vjp(x=lambda g, axes: permute_(g, axes=_inverse(axes)))
+permute_.moves(lambda rows, axes: None if rows is None or axes[-1] != len(axes) - 1 else permute_(rows, axes=axes[:-1]))
 
 
 def permute(x: Array, axes: Any = None, *, dims: Any = None) -> Array:
@@ -231,6 +237,7 @@ def flip_(x: Array, /, *, axes: tuple[int, ...], xp: Any) -> Array:
 
 
 flip_.vjp(x=lambda g, axes: flip_(g, axes=axes))
+flip_.moves(lambda rows, x_shape, axes: None if rows is None or len(x_shape) - 1 in axes else flip_(rows, axes=axes))
 
 
 def flip(x: Array, axis: Axis = None, *, dims: Axis = None, dim: Axis = None) -> Array:

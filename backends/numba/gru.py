@@ -10,7 +10,7 @@ from .compile import Floats, Ints, intrinsic, kernel
 from .gemm import WIDTH_BYTES, aligned
 from .lane_math import gate_of, sigmoid, tanh
 from .layout import ready
-from .repeats import Repeats
+from .repeats import Numbered, Repeats
 from .sequence import SAMPLES, Layout, cotangent, fetch_step, panels, product
 from .sequence_weights import Inputs, empty_panels, fetch_panels, fetch_tiles, input_grad, put_panels, put_tiles
 from .vectors import copy_bytes, elementwise, vector_code
@@ -169,7 +169,8 @@ def _backward(
                 for r in range(some * part // all_parts, some * (part + 1) // all_parts):
                     fetch_step(
                         (step - 1) * st + (first + r) * sn, st, step > 1, gates.ctypes.data, 4 * state, gy.ctypes.data,
-                        0, y.ctypes.data, state, 0 if count[0] else x.ctypes.data, dx.ctypes.data, f_bytes,
+                        0, y.ctypes.data, state, 0 if count[0] else x.ctypes.data,
+                        dx.ctypes.data if with_x else 0, f_bytes,
                     )  # fmt: skip
                 fetch_panels(da.ctypes.data, k, rows, some, parts, part, all_parts)
                 fetch_panels(db.ctypes.data, k, rows, some, parts, part, all_parts)
@@ -197,27 +198,33 @@ def _backward(
 
 
 def gru_grad(
-    gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array, *,
-    need_x: bool,
+    gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array,
+    index: Array | None = None, *, need_x: bool = True, rows: int = 0,
 ) -> tuple[Array, ...]:  # fmt: skip
-    """The cotangents of h0, w_ih, w_hh, b_ih, b_hh, and of x if it is needed."""
+    """The cotangents of h0, w_ih, w_hh, b_ih, b_hh, and of x if it is needed.
+
+    With an index, the last is that of the table with so many rows which x was taken from.
+    """
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     over_gates, has_gg = cotangent(lay, ggates)
-    rows, given = lay.t * lay.n, lay.packed(x)
-    repeats = Repeats(given, 3 * e)
-    states, inputs = Inputs(rows, e, x.dtype), Inputs(rows, features, x.dtype, given, repeats)
-    da, db = empty_panels(rows, 3 * e, x.dtype), empty_panels(rows, 3 * e, x.dtype)
-    dx, dh0 = lay.empty(features if need_x else 0), np.empty(h0.shape, x.dtype)
+    steps, given, over_x = lay.t * lay.n, lay.packed(x), need_x and index is None
+    repeats = Repeats(given, 3 * e) if index is None else Numbered(lay.index(index), rows)
+    states, inputs = Inputs(steps, e, x.dtype), Inputs(steps, features, x.dtype, given, repeats)
+    da, db = empty_panels(steps, 3 * e, x.dtype), empty_panels(steps, 3 * e, x.dtype)
+    dx, dh0 = lay.empty(features if over_x else 0), np.empty(h0.shape, x.dtype)
     wx = panels(w_ih, transposed=False)
     _backward(
         lay.blocks, lay.packed(gy), over_gates, given, ready(h0), panels(w_hh, transposed=False),
         wx, lay.packed(y), lay.packed(gates), da, db, states.tiles, inputs.tiles, dx, dh0,
-        repeats.ids, inputs.ids, repeats.count, has_gg, need_x and not lay.few, lay.t, lay.n, features, e, lay.st,
+        repeats.ids, inputs.ids, repeats.count, has_gg, over_x and not lay.few, lay.t, lay.n, features, e, lay.st,
         lay.sn,
     )  # fmt: skip
-    if need_x and lay.few:
+    if over_x and lay.few:
         input_grad(lay, da, wx, dx, 3 * e)
-    dw_ih, db_ih = inputs.weight_grad(da, 3 * e, bias=True)
-    dw_hh, db_hh = states.weight_grad(db, 3 * e, bias=True)
-    found = dh0, dw_ih, dw_hh, db_ih, db_hh
-    return (*found, lay.seen(dx)) if need_x else found
+    dw_ih, db_ih, *dtable = inputs.weight_grad(da, w_ih, bias=True, table=index is not None)
+    dw_hh, db_hh = states.weight_grad(db, w_hh, bias=True)
+    found = dh0, dw_ih, dw_hh, db_ih, db_hh, *dtable
+    return (*found, lay.seen(dx)) if over_x else found
+
+
+gru_table_grad = gru_grad

@@ -9,8 +9,10 @@ from .guards import floats
 Array = Any
 
 
-def _recurrent(x: Array, h0: Array, w_ih: Array, w_hh: Array, gates: int) -> bool:
+def _recurrent(x: Array, h0: Array, w_ih: Array, w_hh: Array, gates: int, index: Array | None = None) -> bool:
     if x.ndim != 3 or h0.ndim != 2:
+        return False
+    if index is not None and (index.dtype.kind not in "iu" or index.shape != x.shape[:2]):
         return False
     rows = gates * h0.shape[1]
     return bool(h0.shape[0] == x.shape[1] and w_ih.shape == (rows, x.shape[2]) and w_hh.shape == (rows, h0.shape[1]))
@@ -26,10 +28,11 @@ def rnn(
 
 
 def rnn_grad(
-    gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, *, nonlinearity: str, need_x: bool
-) -> bool:
+    gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, index: Array | None = None, *,
+    nonlinearity: str, need_x: bool = True, rows: int = 0,
+) -> bool:  # fmt: skip
     """Arrays that belong together."""
-    if not floats(x, gy, h0, w_ih, w_hh, y) or not _recurrent(x, h0, w_ih, w_hh, 1):
+    if not floats(x, gy, h0, w_ih, w_hh, y) or not _recurrent(x, h0, w_ih, w_hh, 1, index):
         return False
     return bool(gy.shape == y.shape == (*x.shape[:2], h0.shape[1]))
 
@@ -40,10 +43,11 @@ def gru(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array)
 
 
 def gru_grad(
-    gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array, *, need_x: bool
-) -> bool:
+    gy: Array, ggates: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array,
+    index: Array | None = None, *, need_x: bool = True, rows: int = 0,
+) -> bool:  # fmt: skip
     """Arrays that belong together."""
-    if not floats(x, gy, ggates, h0, w_ih, w_hh, y, gates) or not _recurrent(x, h0, w_ih, w_hh, 3):
+    if not floats(x, gy, ggates, h0, w_ih, w_hh, y, gates) or not _recurrent(x, h0, w_ih, w_hh, 3, index):
         return False
     t, n, e = x.shape[0], x.shape[1], h0.shape[1]
     return bool(gy.shape == y.shape == (t, n, e) and ggates.shape == gates.shape == (t, n, 4 * e))
@@ -58,10 +62,10 @@ def lstm(x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, b_ih: Array, 
 
 def lstm_grad(
     gy: Array, gc: Array, ggates: Array, x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, y: Array, c: Array,
-    gates: Array, *, need_x: bool,
+    gates: Array, index: Array | None = None, *, need_x: bool = True, rows: int = 0,
 ) -> bool:  # fmt: skip
     """Arrays that belong together."""
-    if not floats(x, gy, gc, ggates, h0, c0, w_ih, w_hh, y, c, gates) or not _recurrent(x, h0, w_ih, w_hh, 4):
+    if not floats(x, gy, gc, ggates, h0, c0, w_ih, w_hh, y, c, gates) or not _recurrent(x, h0, w_ih, w_hh, 4, index):
         return False
     t, n, e = x.shape[0], x.shape[1], h0.shape[1]
     states = all(a.shape == (t, n, e) for a in (gy, gc, y, c))

@@ -23,7 +23,8 @@ COLUMNS = 32  # of one task that adds: two cache lines of each row
 TASK = 1 << 14  # elements that one task copies
 
 
-def _checked(wrong: Array, index: Array, size: int) -> None:
+def check_index(wrong: Array, index: Array, size: int) -> None:
+    """Raise if a kernel has met an index that is out of bounds."""
     if wrong[0]:
         low, high = int(index.min()), int(index.max())
         raise IndexError(f"index {high if high >= size else low} is out of bounds for an axis of length {size}")
@@ -53,7 +54,7 @@ def take(x: Array, index: Array, *, axis: int) -> Array:
     out, wrong = empty((*index.shape, *rest), x.dtype), np.zeros(1, np.int64)
     length = max(1, TASK // width)
     _copy_rows(-(-index.size // length), ready(x), index, out, wrong, width, size, length)
-    _checked(wrong, index, size)
+    check_index(wrong, index, size)
     return out
 
 
@@ -84,5 +85,5 @@ def take_transpose(g: Array, index: Array, *, axis: int, size: int) -> Array:
     out, wrong = empty((size, *rest), g.dtype), np.zeros(1, np.int64)
     columns = min(COLUMNS, max(1, width))
     _add_rows(-(-width // columns), ready(g), index, out, wrong, width, size, columns)
-    _checked(wrong, index, size)
+    check_index(wrong, index, size)
     return out

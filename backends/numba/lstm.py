@@ -10,7 +10,7 @@ from .compile import Floats, Ints, intrinsic, kernel
 from .gemm import WIDTH_BYTES, aligned
 from .lane_math import gate_of, sigmoid, tanh
 from .layout import ready
-from .repeats import Repeats
+from .repeats import Numbered, Repeats
 from .sequence import SAMPLES, Layout, cotangent, fetch_step, panels, product, total
 from .sequence_weights import Inputs, empty_panels, fetch_panels, fetch_tiles, input_grad, put_panels, put_tiles
 from .vectors import copy_bytes, elementwise, vector_code
@@ -186,7 +186,7 @@ def _backward(
                     fetch_step(
                         (step - 1) * st + (first + r) * sn, st, step > 1, gates.ctypes.data, four * size,
                         gy.ctypes.data, cells.ctypes.data, y.ctypes.data, state, 0 if count[0] else x.ctypes.data,
-                        dx.ctypes.data, f * size,
+                        dx.ctypes.data if with_x else 0, f * size,
                     )  # fmt: skip
                 fetch_panels(da.ctypes.data, k, rows, some, parts, part, all_parts)
                 fetch_tiles(y, h_tiles.ctypes.data, k, rows, some, e, part, all_parts)
@@ -209,25 +209,31 @@ def _backward(
 
 def lstm_grad(
     gy: Array, gc: Array, ggates: Array, x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, y: Array, c: Array,
-    gates: Array, *, need_x: bool,
+    gates: Array, index: Array | None = None, *, need_x: bool = True, rows: int = 0,
 ) -> tuple[Array, ...]:  # fmt: skip
-    """The cotangents of h0, c0, w_ih, w_hh, of either bias, and of x if it is needed."""
+    """The cotangents of h0, c0, w_ih, w_hh, of either bias, and of x if it is needed.
+
+    With an index, the last is that of the table with so many rows which x was taken from.
+    """
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
     (over_cells, has_gc), (over_gates, has_gg) = cotangent(lay, gc), cotangent(lay, ggates)
-    rows, given = lay.t * lay.n, lay.packed(x)
-    repeats = Repeats(given, 4 * e)
-    states, inputs = Inputs(rows, e, x.dtype), Inputs(rows, features, x.dtype, given, repeats)
-    da, dx = empty_panels(rows, 4 * e, x.dtype), lay.empty(features if need_x else 0)
+    steps, given, over_x = lay.t * lay.n, lay.packed(x), need_x and index is None
+    repeats = Repeats(given, 4 * e) if index is None else Numbered(lay.index(index), rows)
+    states, inputs = Inputs(steps, e, x.dtype), Inputs(steps, features, x.dtype, given, repeats)
+    da, dx = empty_panels(steps, 4 * e, x.dtype), lay.empty(features if over_x else 0)
     dh0, dc0 = np.empty(h0.shape, x.dtype), np.empty(h0.shape, x.dtype)
     wx = panels(w_ih, transposed=False)
     _backward(
         lay.blocks, lay.packed(gy), over_cells, over_gates, given, ready(h0), ready(c0),
         panels(w_hh, transposed=False), wx, lay.packed(y), lay.packed(c),
         lay.packed(gates), da, states.tiles, inputs.tiles, dx, dh0, dc0, repeats.ids, inputs.ids, repeats.count,
-        has_gc, has_gg, need_x and not lay.few, lay.t, lay.n, features, e, lay.st, lay.sn,
+        has_gc, has_gg, over_x and not lay.few, lay.t, lay.n, features, e, lay.st, lay.sn,
     )  # fmt: skip
-    if need_x and lay.few:
+    if over_x and lay.few:
         input_grad(lay, da, wx, dx, 4 * e)
-    dw_ih, dbias = inputs.weight_grad(da, 4 * e, bias=True)
-    found = dh0, dc0, dw_ih, states.weight_grad(da, 4 * e, bias=False)[0], dbias
-    return (*found, lay.seen(dx)) if need_x else found
+    dw_ih, dbias, *dtable = inputs.weight_grad(da, w_ih, bias=True, table=index is not None)
+    found = dh0, dc0, dw_ih, states.weight_grad(da, w_hh, bias=False)[0], dbias, *dtable
+    return (*found, lay.seen(dx)) if over_x else found
+
+
+lstm_table_grad = lstm_grad

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from . import memory
-from .compile import Floats, Ints, Words, kernel
+from .compile import Flag, Floats, Ints, Words, kernel
 from .gemm import ROWS, WIDTH_BYTES, aligned
+from .lookup import check_index
 from .sequence import product
 from .vectors import copy_bytes
 
@@ -106,6 +107,40 @@ class Repeats:
         if self.limit:
             _products(panels, x, w, bias, out, self.first, self.count, x.shape[-1], whole, width)
         return out
+
+
+@kernel
+def _number(index: Ints, ids: Ints, first: Ints, wrong: Flag, task: int) -> None:
+    limit = first.size
+    for i in range(limit):
+        first[i] = -1
+    for row in range(index.size):
+        number = index[row]
+        if number < -limit or number >= limit:
+            wrong[0] = 1
+            number = 0
+        number = number + limit if number < 0 else number
+        ids[row] = number
+        if first[number] < 0:
+            first[number] = row
+
+
+class Numbered:
+    """The repeated rows of a sequence that was taken from a table, by their numbers there: a `Repeats` that is given.
+
+    `first` is −1 for rows of the table that do not occur.
+
+    Raises
+    ------
+    IndexError : the table does not have such a row.
+    """
+
+    def __init__(self, index: Array, rows: int) -> None:
+        self.limit, self.count = rows, np.full(1, rows)
+        self.ids, self.first = np.empty(index.size, np.int64), np.empty(rows, np.int64)
+        wrong = np.zeros(1, np.int64)
+        _number(1, np.ascontiguousarray(index, np.int64), self.ids, self.first, wrong)
+        check_index(wrong, index, rows)
 
 
 @kernel

@@ -10,7 +10,7 @@ from .compile import Floats, Ints, intrinsic, kernel
 from .gemm import WIDTH_BYTES, aligned
 from .lane_math import tanh
 from .layout import ready
-from .repeats import Repeats
+from .repeats import Numbered, Repeats
 from .sequence import SAMPLES, Layout, fetch_step, panels, product, total
 from .sequence_weights import Inputs, empty_panels, fetch_panels, fetch_tiles, input_grad, put_panels, put_tiles
 from .vectors import copy_bytes, elementwise, vector_code
@@ -166,7 +166,8 @@ def _backward(
                 for r in range(some * part // all_parts, some * (part + 1) // all_parts):
                     fetch_step(
                         (step - 1) * st + (first + r) * sn, st, step > 1, 0, 0, gy.ctypes.data, 0, y.ctypes.data,
-                        state, 0 if count[0] else x.ctypes.data, dx.ctypes.data, f_bytes,
+                        state, 0 if count[0] else x.ctypes.data,
+                        dx.ctypes.data if with_x else 0, f_bytes,
                     )  # fmt: skip
                 fetch_panels(da.ctypes.data, k, rows, some, parts, part, all_parts)
                 fetch_tiles(y, h_tiles.ctypes.data, k, rows, some, e, part, all_parts)
@@ -187,23 +188,29 @@ def _backward(
 
 
 def rnn_grad(
-    gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, *, nonlinearity: str,
-    need_x: bool,
+    gy: Array, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, index: Array | None = None, *,
+    nonlinearity: str, need_x: bool = True, rows: int = 0,
 ) -> tuple[Array, ...]:  # fmt: skip
-    """The cotangents of h0, w_ih, w_hh, of either bias, and of x if it is needed."""
+    """The cotangents of h0, w_ih, w_hh, of either bias, and of x if it is needed.
+
+    With an index, the last is that of the table with so many rows which x was taken from.
+    """
     lay, features, e = Layout(x), x.shape[2], h0.shape[1]
-    rows, given = lay.t * lay.n, lay.packed(x)
-    repeats = Repeats(given, e)
-    states, inputs = Inputs(rows, e, x.dtype), Inputs(rows, features, x.dtype, given, repeats)
-    da, dx, dh0 = empty_panels(rows, e, x.dtype), lay.empty(features if need_x else 0), np.empty(h0.shape, x.dtype)
+    steps, given, over_x = lay.t * lay.n, lay.packed(x), need_x and index is None
+    repeats = Repeats(given, e) if index is None else Numbered(lay.index(index), rows)
+    states, inputs = Inputs(steps, e, x.dtype), Inputs(steps, features, x.dtype, given, repeats)
+    da, dx, dh0 = empty_panels(steps, e, x.dtype), lay.empty(features if over_x else 0), np.empty(h0.shape, x.dtype)
     wx = panels(w_ih, transposed=False)
     _backward(
         lay.blocks, lay.packed(gy), given, ready(h0), panels(w_hh, transposed=False), wx,
         lay.packed(y), da, states.tiles, inputs.tiles, dx, dh0, repeats.ids, inputs.ids, repeats.count,
-        nonlinearity == "relu", need_x and not lay.few, lay.t, lay.n, features, e, lay.st, lay.sn,
+        nonlinearity == "relu", over_x and not lay.few, lay.t, lay.n, features, e, lay.st, lay.sn,
     )  # fmt: skip
-    if need_x and lay.few:
+    if over_x and lay.few:
         input_grad(lay, da, wx, dx, e)
-    dw_ih, dbias = inputs.weight_grad(da, e, bias=True)
-    found = dh0, dw_ih, states.weight_grad(da, e, bias=False)[0], dbias
-    return (*found, lay.seen(dx)) if need_x else found
+    dw_ih, dbias, *dtable = inputs.weight_grad(da, w_ih, bias=True, table=index is not None)
+    found = dh0, dw_ih, states.weight_grad(da, w_hh, bias=False)[0], dbias, *dtable
+    return (*found, lay.seen(dx)) if over_x else found
+
+
+rnn_table_grad = rnn_grad

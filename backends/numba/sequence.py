@@ -60,6 +60,10 @@ class Layout:
         """The sequence as kernels take it; a copy if it lies otherwise."""
         return ready(x.transpose(1, 0, 2) if self.batch_first else x)
 
+    def index(self, index: Array) -> Array:
+        """Integers, one for each step of each sample, as the rows of a sequence lie in memory."""
+        return np.ascontiguousarray(index.T if self.batch_first else index, np.int64)
+
     def empty(self, width: int) -> Array:
         """Memory for a sequence."""
         outer = (self.n, self.t) if self.batch_first else (self.t, self.n)
@@ -160,4 +164,5 @@ def fetch_step(
             fetch_to_read(cells + (row - st) * state, state)
     if x:
         fetch_to_read(x + row * f_bytes, f_bytes)
-    fetch_to_write(dx + row * f_bytes, f_bytes)
+    if dx:
+        fetch_to_write(dx + row * f_bytes, f_bytes)

@@ -17,7 +17,8 @@ import numpy as np
 from . import memory
 from .compile import Floats, Ints, jit, kernel
 from .gemm import DEPTH, ROWS, WIDTH_BYTES, aligned
-from .repeats import Repeats
+from .products import matmul
+from .repeats import Numbered, Repeats
 from .sequence import Layout, product
 from .tile import VECTOR_BYTES, VECTORS, strided_tile, tile_width
 from .vectors import (
@@ -138,19 +139,20 @@ def _add_up(like: Array, ids: Array, panel: int, sums: int, found: int) -> None:
 
 @kernel
 def _weight_group(
-    da: Floats, tiles: Floats, x: Floats, dw: Floats, db: Floats, ids: Ints, first: Ints, count: Ints, rows: int,
-    columns: int, features: int, group: int, task: int,
+    da: Floats, tiles: Floats, x: Floats, dw: Floats, db: Floats, by_id: Floats, ids: Ints, first: Ints,
+    count: Ints, rows: int, columns: int, features: int, group: int, task: int,
 ) -> None:  # fmt: skip
-    """Some rows of dw: (columns, features) = Σ daᵀ·x, and of db = Σ da if there is one.
+    """Some rows of dw: (columns, features) = Σ daᵀ·x, and of db = Σ da and by_id = Σ [id] da if there are such.
 
-    count[0]: of how many distinct rows the x consists that `first` finds in it; 0 if it is in tiles instead.
+    count[0]: of how many distinct rows the x consists that `first` finds in it, −1 for one that it lacks; 0 if it is in
+    tiles instead.
     """
     size, found = da.itemsize, count[0]
     width, bytes_ = WIDTH_BYTES // size, ROWS * size
     high = (features + ROWS - 1) // ROWS
     depth = found if found else rows
     reach = (high * ROWS * WIDTH_BYTES + VECTOR_BYTES * WIDTH_BYTES) // size  # whole squares for `transpose_vectors`
-    own = high * (found + 1) * ROWS + found * width if found else 0
+    own = high * (found + 1) * ROWS + found * width + features if found else 0
     scratch = np.empty(reach + own + 4 * width, da.dtype)
     zeros = aligned(scratch)
     total, sums = zeros + 2 * WIDTH_BYTES, zeros + 3 * WIDTH_BYTES
@@ -160,14 +162,20 @@ def _weight_group(
     a, apart = tiles.ctypes.data, (rows + 1) * bytes_
     if found:
         a, apart = own_tiles, (found + 1) * bytes_
+        absent = own_tiles + high * apart
+        clear_bytes(absent, features * size)
         for u in range(found):
-            put_tiles(da, x.ctypes.data + first[u] * features * size, own_tiles, u, found, features)
+            row = absent if first[u] < 0 else x.ctypes.data + first[u] * features * size
+            put_tiles(da, row, own_tiles, u, found, features)
     for panel in range(task * group, min((task + 1) * group, (columns + width - 1) // width)):
         b, left = da.ctypes.data + panel * (rows + 1) * WIDTH_BYTES, panel * width
         some = min(width, columns - left)
         if found:
             _add_up(da, ids, b, added, found)
             b = added
+            for u in range(found if by_id.size else 0):
+                target = by_id.ctypes.data + (u * columns + left) * size
+                copy_bytes(target, added + u * WIDTH_BYTES, some * size)
         clear_bytes(total, WIDTH_BYTES)
         _accumulate(da, a, apart, high, b, depth, sums, zeros, total if db.size else 0)
         _turned(da, sums, features, dw.ctypes.data + left * features * size, features * size, some)
@@ -184,7 +192,9 @@ class Inputs:
     tiles : memory for the tiles. ids : memory for the number of each row's distinct one, by k.
     """
 
-    def __init__(self, rows: int, columns: int, dtype: Any, x: Array | None = None, repeats: Repeats | None = None):
+    def __init__(
+        self, rows: int, columns: int, dtype: Any, x: Array | None = None, repeats: Repeats | Numbered | None = None
+    ) -> None:
         self.tiles = empty_tiles(rows, columns, dtype)
         self.rows, self.columns = rows, columns
         self.x = self.tiles.reshape(-1) if x is None else x
@@ -192,15 +202,21 @@ class Inputs:
         self.first = np.empty(0, np.int64) if repeats is None else repeats.first
         self.count = np.zeros(1, np.int64) if repeats is None else repeats.count
 
-    def weight_grad(self, da: Array, columns: int, *, bias: bool) -> tuple[Array, Array]:
-        """Σ daᵀ·x for da in panels: (columns, features); and Σ da."""
-        dw, db = memory.empty((columns, self.columns), da.dtype), np.empty(columns if bias else 0, da.dtype)
+    def weight_grad(self, da: Array, w: Array, *, bias: bool, table: bool = False) -> tuple[Array, ...]:
+        """Σ daᵀ·x for da in panels, of the shape of the weight w, and Σ da.
+
+        table: and the cotangent of the table that the rows of x were taken from, Σ da over the steps that took a row,
+        times w.
+        """
+        columns = w.shape[0]
+        dw, db = memory.empty(w.shape, da.dtype), np.empty(columns if bias else 0, da.dtype)
+        sums = memory.empty((self.first.size if table else 0, columns), da.dtype)
         group = GROUP if da.shape[0] >= 8 * GROUP else 1
         _weight_group(
-            -(-da.shape[0] // group), da, self.tiles, self.x, dw, db, self.ids, self.first, self.count, self.rows,
+            -(-da.shape[0] // group), da, self.tiles, self.x, dw, db, sums, self.ids, self.first, self.count, self.rows,
             columns, self.columns, group,
         )  # fmt: skip
-        return dw, db
+        return (dw, db, matmul(sums, w)) if table else (dw, db)
 
 
 @kernel

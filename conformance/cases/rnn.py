@@ -1,4 +1,4 @@
-"""Rows of `autograd/ops/rnn.py`: one step, one sample, odd widths."""
+"""Rows of `autograd/ops/lstm.py` and `autograd/ops/rnn.py`: one step, one sample, odd widths."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...autograd.ops.rnn import gru_, gru_grad, lstm, lstm_, lstm_grad, rnn_, rnn_grad
-from ..case import Composite, Domain, OpCase, nonzero, real
+from ...autograd.ops.index import take
+from ...autograd.ops.lstm import lstm, lstm_, lstm_grad, lstm_table_grad
+from ...autograd.ops.rnn import gru_, gru_grad, gru_table_grad, rnn_, rnn_grad, rnn_table_grad
+from ..case import Composite, Domain, OpCase, ints, nonzero, real
 
 Array = Any
 
@@ -161,6 +163,47 @@ def _weights_alone() -> list[OpCase]:
     return made
 
 
+TABLE_GRADS = {"lstm_grad": lstm_table_grad, "gru_grad": gru_table_grad, "rnn_grad": rnn_table_grad}
+
+
+def _from_table(row: OpCase, rows: int) -> OpCase:
+    """A backward pass's row for an x that is taken from a table, whose rows are then the same where the index is."""
+    op: Any = TABLE_GRADS[row.op.name]
+    at = op.inputs.index("x")
+    t, n, f = row.inputs[at].shape
+
+    def through_table(*arrays: Any, **params: Any) -> Any:
+        *arrays, index = arrays
+        return op(*arrays[:at], take(arrays[at], index, axis=0), *arrays[at + 1 :], index, **params)
+
+    def reference(*arrays: Array) -> tuple[Array, ...]:
+        *arrays, index = arrays
+        *found, dx = row.reference(*arrays[:at], arrays[at][index], *arrays[at + 1 :])
+        added = np.zeros((rows, f))
+        np.add.at(added, index, dx)
+        return *found, added
+
+    through_table.__name__ = op.name
+    inputs = [*row.inputs[:at], real(rows, f), *row.inputs[at + 1 :], ints(t, n, low=-rows, high=rows)]
+    params = {**{k: v for k, v in row.params.items() if k != "need_x"}, "rows": rows}
+    return replace(row, op=Composite(through_table), inputs=inputs, reference=reference, params=params)
+
+
+def _tables() -> list[OpCase]:
+    sizes = [
+        ("steps", 4, 3, 2, 3, 5),
+        ("tiny", 2, 1, 2, 1, 2),
+        ("tiles", 2, 9, 3, 9, 33),
+        ("no-samples", 2, 0, 3, 2, 2),
+    ]
+    return [
+        _from_table(row, rows)
+        for label, *size, rows in sizes
+        for row in _rows(label, *size)
+        if row.op.name in TABLE_GRADS
+    ]
+
+
 CASES: list[OpCase] = [
     OpCase(Composite(_with_projection), PROJECTED, _projected, label="projected"),
     OpCase(Composite(_with_projection), PROJECTED, _reversed, params={"reverse": True}, label="projected-reversed"),
@@ -171,4 +214,5 @@ CASES: list[OpCase] = [
     *_rows("few-samples", 9, 1, 2, 2),
     *_rows("no-samples", 2, 0, 3, 2),
     *_weights_alone(),
+    *_tables(),
 ]
