@@ -33,11 +33,11 @@ give(
 
 
 def _images(batch: Batch, *args: Array, **params: Any) -> Array:
-    """Ops on images: those of all examples are one long batch of them."""
+    """Ops on images, or rows of them: those of all examples are one long batch of them."""
     return unfolded(batch.prim(*(folded(batch.full(a, i)) for i, a in enumerate(args)), **params), batch.size)
 
 
-give(_images, "gather_places", "spread_places")
+give(_images, "add_frames", "gather_places", "spread_places", "stack_frames")
 
 # ---------------------------------------------------------------- samples
 

@@ -1,9 +1,9 @@
 """Convolutions along one, three or more axes, and transposed ones: all of them carried by the two-dimensional ops.
 
 A sum over the taps along an axis is what a convolution does over channels anyway. So the first of three or more axes is
-folded away: the windows along it become channels, its positions samples,
+folded away: the windows along it become channels, its positions samples (`frames.py`),
 
-    (n, c, d, h, w) -> (n·od, c·kd, h, w),    weight (o, c/groups, kd, kh, kw) -> (o, c/groups·kd, kh, kw),
+    (n, c, d, h, w) -> (n·od, c·kd, h, w),    weight (o, c/groups, kd, kh, kw) -> (o, kd·c/groups, kh, kw),
 
 and what remains has one axis less. One axis alone is an image of height 1. A transposed convolution goes the same way
 back. There is nothing to differentiate here: every order comes from the ops that are used, and every backend's kernels
@@ -12,14 +12,13 @@ for two dimensions serve all others.
 
 from __future__ import annotations
 
-import math
 from operator import index as as_int
 from typing import Any
 
 from .conv import conv2d, conv2d_bias, conv2d_input_grad
+from .frames import add_frames, stack_frames
 from .shape import permute_, reshape_
 from .slicing import getitem_, pad_
-from .windows import col2im, im2col
 
 __all__ = ["conv1d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -57,21 +56,11 @@ def _check(op: str, n: int, x: Array, weight: Array, groups: int, transposed: bo
 # ------------------------------------------------------------------ forwards
 
 
-def _fold(x: Array, kernel: int, stride: int, padding: int, dilation: int) -> tuple[Array, int]:
-    """The windows along axis 2 as channels and their positions as samples, and how many positions there are.
-
-    (n, c, d, *rest) -> (n·od, c·kernel, *rest), od.
-    """
-    n, c, d, *rest = x.shape
-    if padding:
-        x = pad_(x, widths=((0, 0), (0, 0), (padding, padding), *((0, 0) for _ in rest)), value=0.0)
-    whole = d + 2 * padding
-    count = (whole - dilation * (kernel - 1) - 1) // stride + 1
-    flat = reshape_(x, shape=(n, c, whole, math.prod(rest)))
-    columns = im2col(flat, kernel_size=(kernel, 1), stride=(stride, 1), dilation=(dilation, 1))
-    blocks = reshape_(columns, shape=(n, c * kernel, count, *rest))
-    moved = permute_(blocks, axes=(0, 2, 1, *range(3, 3 + len(rest))))
-    return reshape_(moved, shape=(n * count, c * kernel, *rest)), count
+def _folded(weight: Array) -> Array:
+    """The places along axis 2 as channels: (o, c, k, …) -> (o, k·c, …)."""
+    o, c, k, *rest = weight.shape
+    moved = permute_(weight, axes=(0, 2, 1, *range(3, weight.ndim)))
+    return reshape_(moved, shape=(o, k * c, *rest))
 
 
 def convolve(
@@ -86,10 +75,12 @@ def convolve(
         image, kernel = (reshape_(a, shape=(*a.shape[:2], 1, a.shape[2])) for a in (x, weight))
         out = convolve(image, kernel, bias, (1, *stride), (0, *padding), (1, *dilation), groups)
         return reshape_(out, shape=(*out.shape[:2], out.shape[3]))
-    o, c, k, *rest = weight.shape
-    folded, count = _fold(x, k, stride[0], padding[0], dilation[0])
-    kernel = reshape_(weight, shape=(o, c * k, *rest))
-    out = convolve(folded, kernel, bias, stride[1:], padding[1:], dilation[1:], groups)
+    k = weight.shape[2]
+    count = (x.shape[2] + 2 * padding[0] - dilation[0] * (k - 1) - 1) // stride[0] + 1
+    stacked = stack_frames(
+        x, kernel=k, count=count, stride=stride[0], padding=padding[0], dilation=dilation[0], groups=groups
+    )
+    out = convolve(stacked, _folded(weight), bias, stride[1:], padding[1:], dilation[1:], groups)
     frames = reshape_(out, shape=(x.shape[0], count, *out.shape[1:]))
     return permute_(frames, axes=(0, 2, 1, *range(3, frames.ndim)))
 
@@ -125,19 +116,13 @@ def spread(x: Array, weight: Array, stride: Sizes, padding: Sizes, dilation: Siz
         return conv2d_input_grad(
             x, weight, input_size=size, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
-    i, o, k, *rest = weight.shape
-    n, _, d, *inner = x.shape
+    n, i, d, *inner = x.shape
     frames = reshape_(permute_(x, axes=(0, 2, 1, *range(3, x.ndim))), shape=(n * d, i, *inner))
-    kernel = reshape_(weight, shape=(i, o * k, *rest))
-    out = spread(frames, kernel, stride[1:], padding[1:], dilation[1:], groups, size[1:])
-    moved = permute_(reshape_(out, shape=(n, d, *out.shape[1:])), axes=(0, 2, 1, *range(3, x.ndim)))
-    columns = reshape_(moved, shape=(n, o * groups * k, d * math.prod(size[1:])))
-    whole = col2im(
-        columns, output_size=(reach[0], math.prod(size[1:])), kernel_size=(k, 1), stride=(stride[0], 1),
-        dilation=(dilation[0], 1),
+    out = spread(frames, _folded(weight), stride[1:], padding[1:], dilation[1:], groups, size[1:])
+    return add_frames(
+        out, size=size[0], kernel=weight.shape[2], count=d, stride=stride[0], padding=padding[0], dilation=dilation[0],
+        groups=groups,
     )  # fmt: skip
-    fitted = _fitted(whole, (padding[0], 0), (size[0], whole.shape[-1]))
-    return reshape_(fitted, shape=(n, o * groups, *size))
 
 
 # ------------------------------------------------------------------ public

@@ -29,6 +29,8 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "conv2d_relu_grad": ("conv_block", guards.conv2d_relu_grad),
     "conv2d_relu_max_pool2d": ("conv_block", guards.conv2d_relu_max_pool2d),
     "conv2d_relu_max_pool2d_grad": ("conv_block", guards.conv2d_relu_max_pool2d_grad),
+    "stack_frames": ("frames", guards.stack_frames),
+    "add_frames": ("frames", guards.add_frames),
     "linear": ("products", guards.linear),
     "linear_grad": ("products", guards.linear_grad),
     "linear_relu": ("products", guards.linear),

@@ -214,6 +214,24 @@ def conv2d_weight_grad(
     return _fits(x.shape[2:], gy.shape[2:], kernel_size, stride, padding, dilation)
 
 
+def _windows(kernel: int, count: int, stride: int, padding: int, dilation: int, groups: int) -> bool:
+    return min(kernel, count, stride, dilation, groups) >= 1 and padding >= 0
+
+
+def stack_frames(x: Array, *, groups: int, **static: int) -> bool:
+    """Rows of frames of images, whose channels the groups divide."""
+    return floats(x) and x.ndim == 5 and _windows(groups=groups, **static) and x.shape[1] % groups == 0
+
+
+def add_frames(x: Array, *, size: int, kernel: int, count: int, groups: int, **static: int) -> bool:
+    """Images that are windows of so many places."""
+    if not floats(x) or x.ndim != 4 or size < 1:
+        return False
+    if not _windows(kernel=kernel, count=count, groups=groups, **static):
+        return False
+    return len(x) % count == 0 and x.shape[1] % (groups * kernel) == 0
+
+
 def _pooled(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Pair | None:
     """Size of a pooling's output; None if the parameters are not valid."""
     if not (_pairs(1, size, kernel, stride, dilation) and _pairs(0, padding)):

@@ -138,8 +138,11 @@ def sum_vectors(typingctx: Any, like: Any, x: Any, step: Any, count: Any, total:
     return vector_code(like, (x, step, count, total), generate)
 
 
-def _copier(name: str, elements: Callable[[int], int]) -> Any:
-    """Makes what copies `count` runs of so many elements, from x, x + x_step, … (bytes) to out, out + out_step, …"""
+def _copier(name: str, elements: Callable[[int], int], add: bool = False) -> Any:
+    """Makes what copies `count` runs of so many elements, from x, x + x_step, … (bytes) to out, out + out_step, …
+
+    Or adds them to what is there.
+    """
 
     def copy_runs(typingctx: Any, like: Any, x: Any, x_step: Any, out: Any, out_step: Any, count: Any) -> Any:
         def generate(code: Code, x: Any, x_step: Any, out: Any, out_step: Any, count: Any) -> None:
@@ -150,7 +153,8 @@ def _copier(name: str, elements: Callable[[int], int]) -> Any:
             builder.cbranch(builder.icmp_signed(">", count, zero), loop, done)
             builder.position_at_end(loop)
             k, source, target = (builder.phi(_WORD) for _ in range(3))
-            code.store(code.load(source, run), target)
+            value = code.load(source, run)
+            code.store(builder.fadd(value, code.load(target, run)) if add else value, target)
             k_next = builder.add(k, ir.Constant(_WORD, 1))
             after = k_next, builder.add(source, x_step), builder.add(target, out_step)
             for phi, start, following in zip((k, source, target), (zero, x, out), after, strict=True):
@@ -167,6 +171,7 @@ def _copier(name: str, elements: Callable[[int], int]) -> Any:
 
 copy_widths = _copier("copy_widths", lambda size: VECTORS * VECTOR_BYTES // size)  #: as wide as the register tile
 copy_vectors = _copier("copy_vectors", lanes)  #: one vector each
+add_vectors = _copier("add_vectors", lanes, add=True)
 copy_heights = _copier("copy_heights", lambda size: TALL_ROWS)  #: as long as the tall tile is high
 
 

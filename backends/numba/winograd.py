@@ -26,7 +26,7 @@ import numpy as np
 from .compile import Bytes, Floats, Ints, jit, kernel
 from .layout import channels_last, ready
 from .memory import empty_images
-from .tile import TALL_ROWS, VECTOR_BYTES, strided_tile, tile_width
+from .tile import TALL_ROWS, VECTOR_BYTES, narrow_strided_tile, strided_tile, tile_width
 from .vectors import clear_bytes, copy_bytes, lanes
 from .winograd_tiles import enter_tile, leave_pooled_tile, leave_tile
 
@@ -189,19 +189,24 @@ def enter_tiles(x: Floats, scratch: Floats, v: int, stage: int, start: int, stop
 @jit
 def multiply_tiles(
     like: Floats, a: int, a_step: int, row: int, last: int, by_step: int, b: int, b_step: int, ldb: int, i: int,
-    i_step: int, ldi: int, c: int, c_step: int, ldc: int, depth: int,
+    i_step: int, ldi: int, c: int, c_step: int, ldc: int, depth: int, columns: int,
 ) -> None:  # fmt: skip
     """Sixteen products C = I + A · B of the rows 0..last of A; the steps from one to the next, and the rest, in bytes.
 
-    Rows of C beyond, up to whole tiles, repeat the last one.
+    Rows of C beyond, up to whole tiles, repeat the last one. With few enough `columns`, only a vector's are computed.
     """
     lowest = like.dtype.type(-np.inf)
     for s in range(16):
         for r in range(0, last + 1, TALL_ROWS):
-            strided_tile(
-                like, a + s * a_step + r * row, row, last - r, by_step, b + s * b_step, ldb,
-                i + s * i_step + r * ldi, ldi, c + s * c_step + r * ldc, ldc, depth, lowest,
-            )  # fmt: skip
+            at, start, to = a + s * a_step + r * row, i + s * i_step + r * ldi, c + s * c_step + r * ldc
+            if columns * like.itemsize > VECTOR_BYTES:
+                strided_tile(
+                    like, at, row, last - r, by_step, b + s * b_step, ldb, start, ldi, to, ldc, depth, lowest
+                )  # fmt: skip
+            else:
+                narrow_strided_tile(
+                    like, at, row, last - r, by_step, b + s * b_step, ldb, start, ldi, to, ldc, depth, lowest
+                )  # fmt: skip
 
 
 # ------------------------------------------------------------------ forward
@@ -281,7 +286,7 @@ def _forward_tiles(
         multiply_tiles(
             x, base + v * size, (block * width + lanes_) * size, width * size, stop - start - 1, size,
             u.ctypes.data + panel // nr * 16 * line, line, nr * size, base + zero * size, 0, 0, base + m * size,
-            (block * nr + lanes_) * size, nr * size, c,
+            (block * nr + lanes_) * size, nr * size, c, o - panel,
         )  # fmt: skip
         if place.size:
             _leave_pooled(scratch, m, stage, shift, places, out, place, start, stop, panel, geo)

@@ -153,6 +153,7 @@ def _backward_images(
                 multiply_tiles(
                     g, base + v * size, v_step, size, c - 1, width * size, base + m * size + panel, m_step, wide * size,
                     du + panel, filters, wide * size, du + panel, filters, wide * size, stop - start,
+                    o - panel // size,
                 )  # fmt: skip
         if dx.size:
             line = (o + 1) * nr * size
@@ -160,7 +161,7 @@ def _backward_images(
                 multiply_tiles(
                     g, base + m * size, m_step, wide * size, stop - start - 1, size,
                     u.ctypes.data + panel // nr * 16 * line, line, nr * size, base + zero * size, 0, 0,
-                    base + v * size, (block * nr + lanes) * size, nr * size, o,
+                    base + v * size, (block * nr + lanes) * size, nr * size, o, c - panel,
                 )  # fmt: skip
                 _add_windows(scratch, v, stage, dx, panel, start, stop, geo)
 
