@@ -14,7 +14,8 @@ import numpy as np
 from .compile import Flag, Floats, Ints, jit, kernel
 from .layout import ready
 from .mathematics import exp_below
-from .rows import LANES, blocks, row_max, row_sum
+from .rows import blocks
+from .sums import larger, plus
 
 Array = Any
 
@@ -26,8 +27,7 @@ def _loss_rows(
     x: Floats, target: Ints, out: Floats, wrong: Flag, n: int, smoothing: float, ignored: int, rows: int, length: int,
     block: int,
 ) -> None:  # fmt: skip
-    lanes, e, z = np.empty(LANES, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
-    one, share = x.dtype.type(1), x.dtype.type(smoothing)
+    one, zero, share = x.dtype.type(1), x.dtype.type(0), x.dtype.type(smoothing)
     for row in range(block * length, min((block + 1) * length, rows)):
         a, t = row * n, target[row]
         out[row] = 0
@@ -36,14 +36,17 @@ def _loss_rows(
         if t < 0 or t >= n:
             wrong[0] = 1
             continue
-        top = row_max(x, a, n, lanes)
-        for i in range(n):
-            z[i] = x[a + i] - top
-            e[i] = exp_below(z[i])
-        picked = z[t]
+        top, total, sum_of_all = x[a], zero, zero
+        for i in range(a, a + n):
+            top = larger(x[i], top)
+        for i in range(a, a + n):
+            total = plus(total, exp_below(x[i] - top))
+        picked = x[a + t] - top
         if smoothing:
-            picked = (one - share) * picked + share * (row_sum(z, 0, n, lanes) / x.dtype.type(n))
-        out[row] = np.log(row_sum(e, 0, n, lanes)) - picked
+            for i in range(a, a + n):
+                sum_of_all = plus(sum_of_all, x[i] - top)
+            picked = (one - share) * picked + share * (sum_of_all / x.dtype.type(n))
+        out[row] = np.log(total) - picked
 
 
 @kernel
@@ -52,7 +55,6 @@ def _cotangent_rows(
     length: int, step: int, block: int,
 ) -> None:  # fmt: skip
     """The cotangent of a row's loss is g[step·row]."""
-    lanes = np.empty(LANES, x.dtype)
     hit, rest = x.dtype.type(1.0 - smoothing), x.dtype.type(smoothing / n)
     for row in range(block * length, min((block + 1) * length, rows)):
         a, t = row * n, target[row]
@@ -60,15 +62,18 @@ def _cotangent_rows(
             out[a : a + n] = 0
             wrong[0] |= t != ignored
             continue
-        top = row_max(x, a, n, lanes)
+        top, total, over = x[a], x.dtype.type(0), g[step * row]
+        for i in range(a, a + n):
+            top = larger(x[i], top)
         for i in range(a, a + n):
             out[i] = exp_below(x[i] - top)
-        total = row_sum(out, a, n, lanes)
         for i in range(a, a + n):
-            out[i] = out[i] / total - rest
-        out[a + t] -= hit
+            total = plus(total, out[i])
+        share = x.dtype.type(1) / total
+        at_target = ((out[a + t] * share - rest) - hit) * over
         for i in range(a, a + n):
-            out[i] *= g[step * row]
+            out[i] = (out[i] * share - rest) * over
+        out[a + t] = at_target
 
 
 def _checked(wrong: Array, target: Array, classes: int, ignored: int) -> None:
@@ -94,8 +99,10 @@ def cross_entropy_index(logits: Array, target: Array, *, label_smoothing: float,
 
 @kernel
 def _mean_loss(losses: Floats, target: Ints, out: Floats, ignored: int, rows: int, task: int) -> None:
-    lanes = np.empty(LANES, losses.dtype)
-    out[0] = row_sum(losses, 0, rows, lanes) / _valid(losses, target, ignored, rows)
+    total = losses.dtype.type(0)
+    for row in range(rows):
+        total = plus(total, losses[row])
+    out[0] = total / _valid(losses, target, ignored, rows)
 
 
 @kernel

@@ -18,46 +18,7 @@ from .memory import empty
 from .sums import joined, larger, plus
 
 Array = Any
-LANES = 64
 BLOCK = 8192  # elements of one task
-
-
-@jit
-def _join(lanes: Floats) -> Any:
-    for half in (32, 16, 8, 4, 2, 1):
-        for k in range(half):
-            lanes[k] += lanes[k + half]
-    return lanes[0]
-
-
-@jit
-def row_sum(x: Floats, start: int, n: int, lanes: Floats) -> Any:
-    """Sum of n elements from `start`."""
-    lanes[:] = 0
-    whole = n // LANES * LANES
-    for i in range(start, start + whole, LANES):
-        for k in range(LANES):
-            lanes[k] += x[i + k]
-    for i in range(start + whole, start + n):
-        lanes[i - start - whole] += x[i]
-    return _join(lanes)
-
-
-@jit
-def row_max(x: Floats, start: int, n: int, lanes: Floats) -> Any:
-    """The largest element; if one is NaN, anything."""
-    lanes[:] = x[start]
-    whole = n // LANES * LANES
-    for i in range(start, start + whole, LANES):
-        for k in range(LANES):
-            lanes[k] = x[i + k] if x[i + k] > lanes[k] else lanes[k]
-    for i in range(start + whole, start + n):
-        k = i - start - whole
-        lanes[k] = x[i] if x[i] > lanes[k] else lanes[k]
-    for half in (32, 16, 8, 4, 2, 1):
-        for k in range(half):
-            lanes[k] = lanes[k + half] if lanes[k + half] > lanes[k] else lanes[k]
-    return lanes[0]
 
 
 @kernel
