@@ -19,7 +19,7 @@ import numpy as np
 from .attention_rows import dot_rows, scale_row, slope_row, softmax_row
 from .compile import LIKE, Floats, Ints, address_of, jit, kernel
 from .gemm import ROWS, WIDTH_BYTES, aligned, pack_all, panels_of, tile
-from .layout import ready
+from .layout import empty_beside, ready
 from .mathematics import log
 from .memory import empty
 from .tile import VECTOR_BYTES, narrow_strided_tile, strided_tile
@@ -285,7 +285,7 @@ def attention_grad(
 ) -> tuple[Array, Array, Array]:
     """gy, y: (…, L, e), glse, lse: (…, L) -> cotangents of q, k and v."""
     units, sizes = _sizes(q, k, v, causal)
-    dq, dk, dv = (_result(x, x.shape, x.dtype) for x in (q, k, v))
+    dq, dk, dv = empty_beside(q, k, v) or (_result(x, x.shape, x.dtype) for x in (q, k, v))
     like = LIKE[q.dtype]
     pieces = min(-(-q.shape[-2] // BLOCK), -(-ENOUGH // units)) if units else 1
     sizes.append(pieces)

@@ -142,12 +142,39 @@ def _place(values: Array, view: Array) -> None:
     _place_rows(-(-count // runs), LIKE[view.dtype], table, runs)
 
 
+def _lies(x: Array) -> list[tuple[int, int]]:
+    return [(n, step) for n, step in zip(x.shape, x.strides, strict=True) if n != 1]
+
+
+def _placed(gs: tuple[Array, ...], indices: tuple[Index, ...], lying: tuple[int, ...], back: Any) -> Array | None:
+    """The array whose regions all g are already, if there is one: see `layout.empty_beside`.
+
+    lying: the lengths of its axes in the order of memory. back: where each of its own axes is among them.
+    """
+    owner, dtype = owner_of(gs[0]), gs[0].dtype
+    size = math.prod(lying) * dtype.itemsize
+    if any(owner_of(g) is not owner for g in gs[1:]) or owner.nbytes < size or not owner.flags.c_contiguous:
+        return None
+    begin = np.ndarray(lying, dtype, owner).transpose(back)[region(indices[0])]
+    start = gs[0].ctypes.data - begin.ctypes.data
+    if not 0 <= start <= owner.nbytes - size:
+        return None
+    whole = np.ndarray(lying, dtype, owner, start).transpose(back)
+    for g, index in zip(gs, indices, strict=True):
+        view = whole[region(index)]
+        if view.ctypes.data != g.ctypes.data or _lies(view) != _lies(g):
+            return None
+    return whole
+
+
 def place_regions(*gs: Array, indices: tuple[Index, ...], shape: tuple[int, ...], order: Any = None) -> Array:
-    """Each g in its region of one array, where they make up the whole of it."""
-    lying = shape if order is None else tuple(shape[axis] for axis in order)
-    out = empty(lying, gs[0].dtype)
-    if order is not None:
-        out = out.transpose([order.index(axis) for axis in range(len(shape))])
+    """Each g in its region of one array, where they make up the whole of it; a view, if they already lie so."""
+    axes = tuple(range(len(shape))) if order is None else order
+    lying, back = tuple(shape[axis] for axis in axes), [axes.index(axis) for axis in range(len(shape))]
+    out = _placed(gs, indices, lying, back)
+    if out is not None:
+        return out
+    out = empty(lying, gs[0].dtype).transpose(back)
     for g, index in zip(gs, indices, strict=True):
         view = out[region(index)]
         _place(g.reshape(view.shape), view)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .compile import Floats, kernel
-from .copies import contiguous
+from .copies import contiguous, owner_of
 from .memory import empty
 from .tile import VECTOR_BYTES
 from .vectors import transpose_vectors
@@ -107,6 +107,29 @@ def empty_as(x: Array) -> Array:
         return empty(x.shape[::-1], x.dtype).T
     n, c, h, w = x.shape
     return empty((n, h, w, c), x.dtype).transpose(0, 3, 1, 2)
+
+
+def empty_beside(*like: Array) -> tuple[Array, ...]:
+    """Uninitialised arrays that lie in one piece of memory as the given ones do; none if they do not fill one alone.
+
+    The given ones: of one shape, the first, second, ... of equal parts of an array, such as queries, keys and values.
+    """
+    first = like[0]
+    owner, start = owner_of(first), first.ctypes.data
+    step = like[1].ctypes.data - start
+    for i, x in enumerate(like):
+        together = owner_of(x) is owner and x.shape == first.shape and x.strides == first.strides
+        if not together or x.ctypes.data != start + i * step:
+            return ()
+    lengths, steps = (len(like), *first.shape), (step, *first.strides)
+    axes = sorted(range(len(lengths)), key=lambda axis: (-steps[axis], lengths[axis]))
+    expected = first.itemsize
+    for axis in reversed(axes):
+        if lengths[axis] > 1 and steps[axis] != expected:
+            return ()
+        expected *= lengths[axis]
+    whole = empty(tuple(lengths[axis] for axis in axes), first.dtype)
+    return tuple(whole.transpose([axes.index(axis) for axis in range(len(axes))]))
 
 
 def aligned_pair(x: Array, y: Array) -> tuple[Array, Array, Array]:
