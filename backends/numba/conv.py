@@ -212,8 +212,8 @@ def conv2d_bias(
     n, _, h, w = x.shape
     o, _, kh, kw = weight.shape
     size = out_size((h, w), (kh, kw), stride, padding, dilation)
-    if winograd.suits(x.shape, weight.shape, stride, dilation, winograd.count_tiles(size), size[0] * size[1]):
-        return winograd.convolve(x, weight, bias, size, padding, relu)
+    if winograd.suits(x.shape, weight.shape, stride, winograd.count_tiles(size, dilation), size[0] * size[1]):
+        return winograd.convolve(x, weight, bias, size, padding, dilation, relu)
     if lane_conv.suits(o, x.shape[1], groups, x.itemsize):
         return lane_conv.convolve(x, weight, bias, size, stride, padding, dilation, groups, relu)
     geo, steps = geometry(x.shape, weight.shape, size, stride, padding, dilation, groups, x.itemsize)
@@ -312,7 +312,7 @@ def conv2d_weight_grad(
     per_group = c // groups
     shape = (o, per_group, *kernel_size)
     if winograd_grad.suits(x.shape, shape, (oh, ow), stride, dilation, need_x=False):
-        return winograd_grad.gradients(gy, None, None, x, None, c, x.shape[2:], padding)[0]
+        return winograd_grad.gradients(gy, None, None, x, None, padding, dilation, groups)[0]
     if lane_conv.suits(o, c, groups, x.itemsize):
         return lane_conv.weight_grad(gy, x, kernel_size, stride, padding, dilation, groups)
     geo, steps = geometry(x.shape, shape, (oh, ow), stride, padding, dilation, groups, x.itemsize)

@@ -92,8 +92,8 @@ def conv2d_relu_max_pool2d(
     n, _, h, w = x.shape
     o, _, kh, kw = weight.shape
     size = out_size((h, w), (kh, kw), stride, padding, dilation)
-    tiles = winograd.count_tiles(size, pooled=True)
-    if winograd.suits(x.shape, weight.shape, stride, dilation, tiles, size[0] * size[1]):
+    tiles = winograd.count_tiles(size, dilation, pooled=True)
+    if winograd.suits(x.shape, weight.shape, stride, tiles, size[0] * size[1]):
         return winograd.convolve_pooled(x, weight, bias, size, padding)
     geo, steps = geometry(x.shape, weight.shape, size, stride, padding, dilation, groups, x.itemsize)
     height, width = size[0] // 2, size[1] // 2
@@ -312,12 +312,11 @@ def _separately(
 
 
 def _by_tiles(
-    g: Array, y: Array | None, place: Array | None, x: Array, weight: Array, need_x: bool, padding: Pair
-) -> tuple[Array, ...]:
+    g: Array, y: Array | None, place: Array | None, x: Array, weight: Array, need_x: bool, padding: Pair,
+    dilation: Pair, groups: int,
+) -> tuple[Array, ...]:  # fmt: skip
     """The same by Winograd's tiles."""
-    found = winograd_grad.gradients(
-        g, y, place, x, weight if need_x else None, x.shape[1], x.shape[2:], padding
-    )  # fmt: skip
+    found = winograd_grad.gradients(g, y, place, x, weight if need_x else None, padding, dilation, groups)
     return found if need_x else found[:2]
 
 
@@ -333,7 +332,7 @@ def conv2d_relu_grad(
     """gy, y: (n, o, oh, ow), x: (n, c, h, w), weight: (o, c/groups, kh, kw) -> cotangents of weight, bias, and x."""
     size = gy.shape[2:]
     if winograd_grad.suits(x.shape, weight.shape, size, stride, dilation, need_x=need_x):
-        return _by_tiles(gy, y, None, x, weight, need_x, padding)
+        return _by_tiles(gy, y, None, x, weight, need_x, padding, dilation, groups)
     alone = lane_conv.suits(len(weight), x.shape[1], groups, x.itemsize)
     if not alone and _small(size, len(x), len(weight), x.itemsize, stride):
         none = np.empty((0, 1, 1, 1), np.int8)
@@ -356,7 +355,7 @@ def conv2d_relu_max_pool2d_grad(
     n, o = gy.shape[:2]
     size = out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     if winograd_grad.suits(x.shape, weight.shape, size, stride, dilation, need_x=need_x, pooled=True):
-        return _by_tiles(gy, None, place, x, weight, need_x, padding)
+        return _by_tiles(gy, None, place, x, weight, need_x, padding, dilation, groups)
     alone = lane_conv.suits(len(weight), x.shape[1], groups, x.itemsize)
     if not alone and _small(size, n, o, x.itemsize, stride):
         none = np.empty((0, 1, 1, 1), x.dtype)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import lane_conv, winograd_grad
+from . import lane_conv, winograd
 from .compile import Floats, Ints, jit, kernel
 from .conv import geometry, multiply
 from .conv_pad import pad_cotangent
@@ -222,8 +222,9 @@ def conv2d_input_grad(
     n, o, oh, ow = gy.shape
     _, per_group, kh, kw = weight.shape
     c = per_group * groups
-    if winograd_grad.suits((n, c, *input_size), weight.shape, (oh, ow), stride, dilation, need_weight=False):
-        return winograd_grad.gradients(gy, None, None, None, weight, c, input_size, padding)[2]
+    inner, tiles = input_size[0] * input_size[1], winograd.count_tiles(input_size, dilation)
+    if winograd.suits(gy.shape, (c, o // groups, kh, kw), stride, tiles, inner):
+        return winograd.input_grad(gy, weight, input_size, padding, dilation, groups)
     if lane_conv.suits(c, o, groups, gy.itemsize):
         return lane_conv.input_grad(gy, weight, input_size, stride, padding, dilation, groups)
     if stride == (1, 1):

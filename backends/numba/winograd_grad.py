@@ -66,20 +66,20 @@ def _spread_pooled(
 def _spread(g: Floats, y: Floats, scratch: Floats, m: int, stage: int, start: int, stop: int, geo: Ints) -> None:
     """dM of tiles start..stop-1, of a cotangent that is masked by y if that is not empty."""
     oh, ow, o, lanes, width, size = geo[3], geo[4], geo[5], geo[11], geo[15], g.itemsize
-    step, line = (geo[13] * width + lanes) * size, lanes * size
+    step, line, down, across = (geo[13] * width + lanes) * size, lanes * size, geo[16], geo[17]
     staged = scratch.ctypes.data + stage * size
     for t in range(stop - start):
-        image, ty, tx = place_of(start + t, geo)
-        right, below = 2 * tx + 1 < ow, 2 * ty + 1 < oh
+        image, top, left = place_of(start + t, geo)
+        here, right, below = top < oh and left < ow, left + across < ow, top + down < oh
         inside = right and below and y.size == 0
         for k in range(0, o, lanes):
-            at = (((image * oh + 2 * ty) * ow + 2 * tx) * o + k) * size
-            a, row, pixel = g.ctypes.data + at, ow * o * size, o * size
+            at = (((image * oh + top) * ow + left) * o + k) * size
+            a, row, pixel = g.ctypes.data + at, down * ow * o * size, across * o * size
             if not inside or k + lanes > o:
                 for i in range(4):
                     to, there = staged + i * line, at + (i // 2) * row + (i % 2) * pixel
                     clear_bytes(to, line)
-                    if (right or i % 2 == 0) and (below or i < 2):
+                    if here and (right or i % 2 == 0) and (below or i < 2):
                         part = min(lanes, o - k) * size
                         copy_bytes(to, g.ctypes.data + there, part)
                         if y.size:
@@ -92,25 +92,29 @@ def _spread(g: Floats, y: Floats, scratch: Floats, m: int, stage: int, start: in
 
 
 @jit
-def _add_windows(scratch: Floats, v: int, stage: int, dx: Floats, first: int, start: int, stop: int, geo: Ints) -> None:
-    """B dV Bᵀ of tiles start..stop-1, one tile's width of channels from `first` on, to their windows."""
+def _add_windows(
+    scratch: Floats, v: int, stage: int, dx: Floats, first: int, last: int, start: int, stop: int, geo: Ints
+) -> None:  # fmt: skip
+    """B dV Bᵀ of tiles start..stop-1, channels first..last-1, to their windows."""
     h, w, c, nr, lanes, size = geo[0], geo[1], geo[2], geo[10], geo[11], dx.itemsize
-    step, line = (geo[13] * nr + lanes) * size, lanes * size
+    step, line, down, across = (geo[13] * nr + lanes) * size, lanes * size, geo[16], geo[17]
     staged = scratch.ctypes.data + stage * size
     for t in range(stop - start):
-        image, ty, tx = place_of(start + t, geo)
-        y0, x0 = 2 * ty - geo[8], 2 * tx - geo[9]
-        inside = y0 >= 0 and x0 >= 0 and y0 + 4 <= h and x0 + 4 <= w
-        for k in range(first, min(first + nr, c), lanes):
+        image, top, left = place_of(start + t, geo)
+        y0, x0 = top - geo[8], left - geo[9]
+        inside = y0 >= 0 and x0 >= 0 and y0 + 3 * down < h and x0 + 3 * across < w
+        for k in range(first, last, lanes):
             source = scratch.ctypes.data + (v + t * nr + k - first) * size
-            pixels, part = dx.ctypes.data + (image * h * w * c + k) * size, min(lanes, c - k) * size
+            pixels, part = dx.ctypes.data + (image * h * w * c + k) * size, min(lanes, last - k) * size
             if inside and part == line:
-                enter_back_tile(dx, source, step, pixels + (y0 * w + x0) * c * size, w * c * size, c * size)
+                enter_back_tile(
+                    dx, source, step, pixels + (y0 * w + x0) * c * size, down * w * c * size, across * c * size
+                )  # fmt: skip
                 continue
             clear_bytes(staged, 16 * line)
-            move_window(pixels, y0, x0, h, w, c * size, part, staged, line, False)
+            move_window(pixels, y0, x0, geo, c * size, part, staged, line, False)
             enter_back_tile(dx, source, step, staged, 4 * line, line)
-            move_window(pixels, y0, x0, h, w, c * size, part, staged, line, True)
+            move_window(pixels, y0, x0, geo, c * size, part, staged, line, True)
 
 
 @kernel
@@ -118,11 +122,11 @@ def _backward_images(
     g: Floats, y: Floats, place: Bytes, x: Floats, u: Floats, partial: Floats, sums: Floats, dx: Floats, geo: Ints,
     n: int, spans: int, task: int,
 ) -> None:  # fmt: skip
-    """Some images; what is not wanted of the filters' and the images' gradient is empty."""
+    """Some images; their own gradient is empty if it is not wanted."""
     c, o, nr, lanes, block, width, wide = geo[2], geo[5], geo[10], geo[11], geo[13], geo[14], geo[15]
-    size = g.itemsize
-    first, last, tiles_each = n * task // spans, n * (task + 1) // spans, geo[6] * geo[7]
-    scratch = np.empty(lanes + nr + 16 * (max(width, wide) + block * (max(width, nr) + wide) + 2 * lanes), g.dtype)
+    size, groups, inner, outer = g.itemsize, geo[18], geo[19], geo[20]
+    first, last, tiles_each = n * task // spans, n * (task + 1) // spans, geo[6] * geo[7] * geo[16] * geo[17]
+    scratch = np.empty(lanes + 2 * nr + 16 * (max(width, wide) + block * (max(width, nr) + wide) + 2 * lanes), g.dtype)
     places = np.empty(lanes, np.int8)
     zero = aligned(scratch)
     stage = zero + nr
@@ -132,10 +136,10 @@ def _backward_images(
     clear_bytes(base, (lanes + nr + 16 * max(width, wide)) * size)
     total = sums.ctypes.data + task * wide * size
     clear_bytes(total, wide * size)
-    filters = (c + TALL_ROWS - 1) // TALL_ROWS * TALL_ROWS * wide * size
+    own, rows = (outer + nr - 1) // nr * nr, (inner + TALL_ROWS - 1) // TALL_ROWS * TALL_ROWS
+    filters = groups * rows * own * size
     du = partial.ctypes.data + task * 16 * filters
-    if partial.size:
-        clear_bytes(du, 16 * filters)
+    clear_bytes(du, 16 * filters)
     if dx.size:
         image = geo[0] * geo[1] * c * size
         clear_bytes(dx.ctypes.data + first * image, (last - first) * image)
@@ -147,23 +151,27 @@ def _backward_images(
             _spread(g, y, scratch, m, stage, start, stop, geo)
         for k in range(0, o * size, lanes * size):  # the sum of a tile's four pixels is one of its products
             sum_vectors(g, base + m * size + 5 * m_step + k, wide * size, stop - start, total + k)
-        if partial.size:
-            enter_tiles(x, scratch, v, stage, start, stop, geo)
-            for panel in range(0, wide * size, nr * size):
+        enter_tiles(x, scratch, v, stage, start, stop, geo)
+        for group in range(groups):
+            for panel in range(0, outer, nr):
+                to = du + (group * rows * own + panel) * size
                 multiply_tiles(
-                    g, base + v * size, v_step, size, c - 1, width * size, base + m * size + panel, m_step, wide * size,
-                    du + panel, filters, wide * size, du + panel, filters, wide * size, stop - start,
-                    o - panel // size,
+                    g, base + (v + group * inner) * size, v_step, size, inner - 1, width * size,
+                    base + (m + group * outer + panel) * size, m_step, wide * size, to, filters, own * size, to,
+                    filters, own * size, stop - start, outer - panel,
                 )  # fmt: skip
         if dx.size:
-            line = (o + 1) * nr * size
-            for panel in range(0, c, nr):
+            line, panels = (outer + 1) * nr * size, (inner + nr - 1) // nr
+            for panel in range(groups * panels):
+                group = panel // panels
+                channel = group * inner + panel % panels * nr
+                stop_channel = min(channel + nr, (group + 1) * inner)
                 multiply_tiles(
-                    g, base + m * size, m_step, wide * size, stop - start - 1, size,
-                    u.ctypes.data + panel // nr * 16 * line, line, nr * size, base + zero * size, 0, 0,
-                    base + v * size, (block * nr + lanes) * size, nr * size, o, c - panel,
+                    g, base + (m + group * outer) * size, m_step, wide * size, stop - start - 1, size,
+                    u.ctypes.data + panel * 16 * line, line, nr * size, base + zero * size, 0, 0,
+                    base + v * size, (block * nr + lanes) * size, nr * size, outer, stop_channel - channel,
                 )  # fmt: skip
-                _add_windows(scratch, v, stage, dx, panel, start, stop, geo)
+                _add_windows(scratch, v, stage, dx, channel, stop_channel, start, stop, geo)
 
 
 # ------------------------------------------------------------------ the filters
@@ -171,11 +179,12 @@ def _backward_images(
 
 @kernel
 def _filter_row(
-    partial: Floats, dw: Floats, spans: int, rows: int, c: int, o: int, wide: int, lanes: int, row: int
+    partial: Floats, dw: Floats, spans: int, groups: int, rows: int, c: int, o: int, wide: int, lanes: int, channel: int
 ) -> None:
-    """Gᵀ dU G of all filters of one input channel, of the spans' sums, added in order."""
+    """Gᵀ dU G of all filters of one input channel, of the spans' sums, added in order; rows, c and o of a group."""
     size = partial.itemsize
-    step = rows * wide
+    step, group, k_row = groups * rows * wide, channel // c, channel % c
+    row = group * rows + k_row
     half = partial.dtype.type(0.5)
     for s in range(16):
         at = s * step + row * wide
@@ -192,54 +201,53 @@ def _filter_row(
         for i in range(3):
             a, d = column[4 * i], column[4 * i + 3]
             p, q = column[4 * i + 1] * half, column[4 * i + 2] * half
-            to = (j * c + row) * 9 + 3 * i
+            to = ((group * o + j) * c + k_row) * 9 + 3 * i
             dw[to], dw[to + 1], dw[to + 2] = a + (p + q), p - q, (p + q) + d
 
 
 def suits(
     x_shape: tuple[int, ...], w_shape: tuple[int, ...], size: Pair, stride: Pair, dilation: Pair,
-    need_weight: bool = True, need_x: bool = True, pooled: bool = False,
+    need_x: bool = True, pooled: bool = False,
 ) -> bool:  # fmt: skip
     """Whether this is faster than the direct kernels, for images enough to be shared among the threads.
 
     Directly, the input's gradient takes a window for each of the image's pixels, the weight's for each of the output's.
     """
     inner, outer = x_shape[2] * x_shape[3], size[0] * size[1]
-    pixels = (inner * need_x + outer * need_weight) / (need_x + need_weight)
-    if x_shape[0] < IMAGES or (need_weight and 16 * w_shape[0] * w_shape[1] > LARGEST):
+    pixels = (inner + outer) / 2 if need_x else outer
+    if x_shape[0] < IMAGES or 16 * w_shape[0] * w_shape[1] > LARGEST:
         return False
     saving = winograd.SAVING if need_x else FOR_WEIGHT
-    return winograd.suits(x_shape, w_shape, stride, dilation, count_tiles(size, pooled), pixels, saving)
+    return winograd.suits(x_shape, w_shape, stride, count_tiles(size, dilation, pooled), pixels, saving)
 
 
 def gradients(
-    g: Array, y: Array | None, place: Array | None, x: Array | None, weight: Array | None, channels: int,
-    input_size: Pair, padding: Pair,
+    g: Array, y: Array | None, place: Array | None, x: Array, weight: Array | None, padding: Pair, dilation: Pair,
+    groups: int,
 ) -> tuple[Array, ...]:  # fmt: skip
-    """Cotangents of weight, bias and x; the weight's is empty without x, and x's without the weight.
+    """Cotangents of weight, bias and x, the last of them empty without the weight.
 
     g: (n, o, oh, ow); if there is `place`, then that and g: (n, o, oh // 2, ow // 2). y: (n, o, oh, ow), the result,
     masks g where it is not positive.
     """
-    n, o = g.shape[:2]
-    dtype, item = g.dtype, g.itemsize
-    size = input_size[0] + 2 * padding[0] - 2, input_size[1] + 2 * padding[1] - 2
+    n, channels, h, w = x.shape
+    o, dtype, item = g.shape[1], g.dtype, g.itemsize
+    size = h + 2 * (padding[0] - dilation[0]), w + 2 * (padding[1] - dilation[1])
     none, no_place = np.empty((0, 1, 1, 1), dtype), np.empty((0, 1, 1, 1), np.int8)
-    geo = tiling((n, channels, *input_size), o, size, padding, place is not None, channels + o, item)
-    rows, wide = -(-channels // TALL_ROWS) * TALL_ROWS, int(geo[15])
+    geo = tiling(x.shape, o, size, padding, dilation, groups, place is not None, channels + o, item)
+    nr, inner, outer = int(geo[10]), channels // groups, o // groups
+    rows, wide = -(-inner // TALL_ROWS) * TALL_ROWS, -(-outer // nr) * nr
     spans = min(n, 16 if n >= 128 else 8)
-    partial, dw, dx, u = none.reshape(-1), none, none, none.reshape(-1)
-    if x is not None:
-        spans = max(1, min(spans, PARTIAL // (16 * rows * wide * item), max(2, int(geo[12]) // APART)))
-        partial, dw = empty((spans * 16 * rows * wide,), dtype), np.empty((o, channels, 3, 3), dtype)
+    spans = max(1, min(spans, PARTIAL // (16 * groups * rows * wide * item), max(2, int(geo[12]) // APART)))
+    partial, dw = empty((spans * 16 * groups * rows * wide,), dtype), np.empty((o, inner, 3, 3), dtype)
+    dx, u = none, none.reshape(-1)
     if weight is not None:
-        dx, u = empty_images(n, channels, *input_size, dtype), transform_filters(weight, transposed=True)
-    sums = np.empty((spans, wide), dtype)
+        dx, u = empty_images(n, channels, h, w, dtype), transform_filters(weight, groups, transposed=True)
+    sums = np.empty((spans, int(geo[15])), dtype)
     _backward_images(
         spans, channels_last(g), channels_last(none if y is None else y),
-        channels_last(no_place if place is None else place), channels_last(none if x is None else x), u, partial, sums,
-        channels_last(dx), geo, n, spans,
+        channels_last(no_place if place is None else place), channels_last(x), u, partial, sums, channels_last(dx), geo,
+        n, spans,
     )  # fmt: skip
-    if x is not None:
-        _filter_row(channels, partial, dw, spans, rows, channels, o, wide, int(geo[11]))
+    _filter_row(channels, partial, dw, spans, groups, rows, inner, outer, wide, int(geo[11]))
     return dw, joined(sums)[:o], dx
