@@ -50,7 +50,7 @@ def floats_between(low, high, step):
     return -x if min(low, high) < 0 else x
 
 
-def ulps(y, exact):
-    """Error in units of the last place of the exact result."""
-    unit = np.spacing(np.maximum(np.abs(exact), 1.2e-38).astype(np.float32)).astype(np.float64)
+def ulps(y, exact, least=0.0):
+    """Error in units of the last place of the exact result, or of `least` if that is larger."""
+    unit = np.spacing(np.maximum(np.abs(exact), max(least, 1.2e-38)).astype(np.float32)).astype(np.float64)
     return np.abs(y.astype(np.float64) - exact) / unit

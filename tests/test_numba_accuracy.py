@@ -32,21 +32,21 @@ def gelu_by_tanh(x: Any) -> Any:
 # function -> op, its parameters, the exact function, ranges of both signs, the most units of the last place
 FUNCTIONS: dict[str, tuple[Any, dict[str, Any], Any, list[tuple[float, float]], float]] = {
     "exp": (unary.exp, {}, mp.exp, [(-708.0, -1e-20), (1e-20, 709.0)], 1.0),
-    "expm1": (unary.expm1, {}, mp.expm1, [(-60.0, -1e-300), (1e-300, 700.0)], 1.5),
+    "expm1": (unary.expm1, {}, mp.expm1, [(-60.0, -1e-300), (1e-300, 700.0)], 1.0),
     "log": (unary.log, {}, mp.log, [(1e-310, 1e300), (0.5, 2.0)], 1.0),
     "log1p": (unary.log1p, {}, mp.log1p, [(-0.999, -1e-300), (1e-300, 1e300)], 1.0),
     "tanh": (unary.tanh, {}, mp.tanh, [(-30.0, -1e-300), (0.3, 4.0)], 2.5),
-    "sin": (unary.sin, {}, mp.sin, [(-1e5, -1e-300), (0.5, 1e5)], 1.5),
-    "cos": (unary.cos, {}, mp.cos, [(-1e5, -1e-10), (0.5, 1e5)], 1.5),
+    "sin": (unary.sin, {}, mp.sin, [(-1e5, -1e-300), (0.5, 1e5)], 1.3),
+    "cos": (unary.cos, {}, mp.cos, [(-1e5, -1e-10), (0.5, 1e5)], 1.3),
     "erf": (unary.erf, {}, mp.erf, [(-6.5, -1e-300), (0.5, 6.0)], 1.1),
-    "sigmoid": (activation.sigmoid, {}, lambda x: 1 / (1 + mp.exp(-x)), [(-700.0, -1e-10), (1e-10, 50.0)], 2.0),
+    "sigmoid": (activation.sigmoid, {}, lambda x: 1 / (1 + mp.exp(-x)), [(-700.0, -1e-10), (1e-10, 50.0)], 1.5),
     "softplus": (
         activation.softplus, {"beta": 1.0, "threshold": 800.0}, lambda x: mp.log1p(mp.exp(x)),
         [(-700.0, -1e-10), (1e-10, 40.0)], 2.5,
     ),
-    "elu": (activation.elu, {"alpha": 1.0}, mp.expm1, [(-60.0, -1e-300)], 1.5),
-    "silu": (activation.silu, {}, lambda x: x / (1 + mp.exp(-x)), [(-700.0, -1e-10), (1e-10, 50.0)], 2.5),
-    "gelu": (activation.gelu, {"approximate": "none"}, gelu, [(-37.0, -1e-300), (1e-300, 9.0)], 5.0),
+    "elu": (activation.elu, {"alpha": 1.0}, mp.expm1, [(-60.0, -1e-300)], 1.0),
+    "silu": (activation.silu, {}, lambda x: x / (1 + mp.exp(-x)), [(-700.0, -1e-10), (1e-10, 50.0)], 2.0),
+    "gelu": (activation.gelu, {"approximate": "none"}, gelu, [(-37.0, -1e-300), (1e-300, 9.0)], 4.7),
     "gelu by tanh": (activation.gelu, {"approximate": "tanh"}, gelu_by_tanh, [(-20.0, -1e-300), (1e-300, 9.0)], 3.0),
 }  # fmt: skip
 

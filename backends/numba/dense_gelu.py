@@ -10,8 +10,7 @@ from typing import Any
 
 from .arithmetic import multiply
 from .compile import Floats, Kernel, jit, kernel
-from .gaussian import normal, normal_by_tanh
-from .mathematics import constant as c
+from .gaussian import gelu_and_slope, gelu_tanh_and_slope
 from .memory import empty
 from .pointwise import SPAN
 from .products import linear, linear_grad
@@ -20,13 +19,11 @@ Array = Any
 
 
 def _at(u: Any) -> Any:
-    below, density = normal(u)
-    return u * below, below + u * density
+    return gelu_and_slope(u)
 
 
 def _at_by_tanh(u: Any) -> Any:
-    below, slope = normal_by_tanh(u)
-    return u * below, below * (c(1.0, u) + (c(1.0, u) - below) * u * slope)
+    return gelu_tanh_and_slope(u)
 
 
 def _span(name: str, f: Any) -> Kernel:

@@ -13,10 +13,10 @@ import numpy as np
 
 from .compile import Floats, Kernel, choose, jit, kernel
 from .gaussian import erf as _erf
-from .gaussian import normal, normal_by_tanh
+from .gaussian import gelu_and_slope, gelu_tanh_and_slope
 from .layout import aligned_pair, empty_as, in_memory_order
 from .mathematics import constant as c
-from .mathematics import exp_below, expm1_below, log1p_unit
+from .mathematics import exp_below, expm1_below, log1p_unit, one_plus_exp, sigmoids
 from .mathematics import sigmoid as _sigmoid
 
 Array = Any
@@ -105,30 +105,28 @@ def _softplus_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
 
 
 def _silu_at(x: Any, p: Any, q: Any) -> Any:
-    return x * _sigmoid(x)
+    return x / one_plus_exp(-x)
 
 
 def _silu_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
-    s = _sigmoid(x)
-    return u * (s * (c(1.0, x) + x * (c(1.0, x) - s)))
+    s, other = sigmoids(x)
+    return u * (s + s * x * other)
 
 
 def _gelu_at(x: Any, p: Any, q: Any) -> Any:
-    return x * normal(x)[0]
+    return gelu_and_slope(x)[0]
 
 
 def _gelu_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
-    below, density = normal(x)
-    return u * (below + x * density)
+    return u * gelu_and_slope(x)[1]
 
 
 def _gelu_tanh_at(x: Any, p: Any, q: Any) -> Any:
-    return x * normal_by_tanh(x)[0]
+    return gelu_tanh_and_slope(x)[0]
 
 
 def _gelu_tanh_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
-    below, slope = normal_by_tanh(x)
-    return u * (below * (c(1.0, x) + (c(1.0, x) - below) * x * slope))
+    return u * gelu_tanh_and_slope(x)[1]
 
 
 def _erf_at(x: Any, p: Any, q: Any) -> Any:
