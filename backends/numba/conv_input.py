@@ -2,28 +2,33 @@
 
 With a stride of 1 it is a convolution of the cotangent, padded with zeros, with the flipped weight, transposed. A task
 pads a few images, or a band of one, in a scratch buffer, and a tile sums over those rows of the window alone that
-lie within the cotangent. With larger strides, dcol[m, k] = Σₒ g[m, o] · w[o, k] is made some pixels at a time and
-added to dx[pixel m + place k]; the tasks are images, and blocks of channels where images are few.
+lie within the cotangent. With larger strides it is one such convolution for each phase (`phases.py`), whose pixels are
+then put where they belong.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from . import lane_conv, winograd
-from .compile import Floats, Ints, jit, kernel
+from .compile import Floats, Ints, array_at, jit, kernel
 from .conv import geometry, multiply
 from .conv_pad import pad_cotangent
 from .layout import channels_last, ready
 from .memory import empty_images
-from .tile import ROWS, fma_tile, tile_width
+from .phases import phases_of
+from .runs import move_runs
+from .tile import ROWS, tile_width
+from .vectors import clear_bytes
 
 Array = Any
 Pair = tuple[int, int]
 
 SCRATCH = 1 << 18  # bytes of a task's scratch buffer: it stays in the second-level cache
+PHASE = 4  # numbers of a phase: its row, its column, its first place and the one after its last
 
 # ------------------------------------------------------------------ stride 1
 
@@ -124,103 +129,134 @@ def _flipped(gy: Array, weight: Array, input_size: Pair, padding: Pair, dilation
 
 
 @kernel
-def _pack_transposed(w: Floats, packed: Floats, geo: Ints, channels: int, width: int, block: int) -> None:
-    """The weights of one block of input channels as panels of (o, k), k = (ky, kx, channel in the block)."""
-    per_group, per_group_in, nr, places = geo[9], geo[10], geo[11], geo[12]
-    blocks = per_group_in // channels
-    group, first = block // blocks, block % blocks * channels
-    base = block * width * per_group
-    for o in range(per_group):
-        row = ((group * per_group + o) * per_group_in + first) * places
-        for q in range(width):
-            place, c = divmod(q, channels)
-            value = w[row + c * places + place] if place < places else w[row] * 0
-            packed[base + (q // nr * per_group + o) * nr + q % nr] = value
-
-
-@jit
-def _scatter(
-    dx: Array, col: Array, base: int, start: int, stop: int, first: int, channels: int, width: int, geo: Array
-) -> None:
-    """Add rows of `dcol`, those of output pixels start..stop-1, to the input's pixels."""
-    per_image, ow, kh, kw, h, w = geo[1], geo[2], geo[13], geo[14], geo[15], geo[16]
-    total = geo[8] * geo[10]
-    for m in range(start, stop):
-        image, pixel = divmod(m, per_image)
-        oy, ox = divmod(pixel, ow)
-        y0, x0 = oy * geo[17] - geo[19], ox * geo[18] - geo[20]
-        whole = channels == total and geo[22] == 1 and x0 >= 0 and x0 + kw <= w
-        for ky in range(kh):
-            y = y0 + ky * geo[21]
-            if y < 0 or y >= h:
-                continue
-            source = (m - base) * width + ky * kw * channels
-            target = (image * h + y) * w * total + first
-            if whole:
-                target += x0 * total
-                for j in range(kw * channels):
-                    dx[target + j] += col[source + j]
-                continue
-            for kx in range(kw):
-                x = x0 + kx * geo[22]
-                if x >= 0 and x < w:
-                    for j in range(channels):
-                        dx[target + x * total + j] += col[source + kx * channels + j]
-
-
-@jit
-def _input_pixels(
-    g: Array, w: Array, dx: Array, col: Array, rows: Array, steps: Array, zero: Array, block: int, first: int,
-    channels: int, width: int, start: int, stop: int, geo: Array,
+def _pack_phases(
+    w: Floats, order: Ints, table: Ints, packed: Floats, o: int, c: int, nr: int, panels: int, panel: int
 ) -> None:  # fmt: skip
-    """The input gradient's part from output pixels start..stop-1, for one block of channels."""
-    size, o, per_group, nr = g.itemsize, geo[7], geo[9], geo[11]
-    group = first // geo[10]
-    length = rows.size
-    for m in range(start, stop, length):
-        count = min(length, stop - m)
-        for r in range(length):
-            rows[r] = ((m + min(r, count - 1)) * o + group * per_group) * size
-        for panel in range(width // nr):
-            for r in range(0, count, ROWS):
-                fma_tile(
-                    g, g.ctypes.data, rows.ctypes.data + r * 8, steps.ctypes.data,
-                    w.ctypes.data + (block * width + panel * nr) * per_group * size, nr * size,
-                    zero.ctypes.data, 0, col.ctypes.data + (r * width + panel * nr) * size, width * size, per_group,
-                )  # fmt: skip
-        _scatter(dx, col, m, m, m + count, first, channels, width, geo)
+    """One tile's width of input channels of each phase as (k, channel), k = (place, output channel); o, c per group."""
+    group, first, places = panel // panels, panel % panels * nr, order.size
+    for phase in range(table.size // PHASE):
+        begin, stop = table[phase * PHASE + 2], table[phase * PHASE + 3]
+        at = (begin * (w.size // (o * c * places)) * panels + panel * (stop - begin)) * o * nr
+        for s in range(begin, stop):
+            for i in range(o):
+                row = ((group * o + i) * c + first) * places + order[s]
+                for j in range(nr):
+                    packed[at] = w[row + j * places] if first + j < c else w.dtype.type(0)
+                    at += 1
 
 
 @kernel
-def _input_task(
-    g: Floats, w: Floats, dx: Floats, geo: Ints, channels: int, width: int, images: int, blocks: int, task: int
-) -> None:
-    """Some images and one block of input channels: nobody else writes there."""
-    size, per_group = g.itemsize, geo[9]
-    block, per_image = task % blocks, geo[1]
-    total = geo[8] * geo[10]
-    begin = task // blocks * images
-    end = min(begin + images, geo[0] // per_image)
-    first = block * channels
-    for pixel in range(begin * geo[15] * geo[16], end * geo[15] * geo[16]):
-        for c in range(channels):
-            dx[pixel * total + first + c] = 0
-    length = max(1, min(SCRATCH // (width * size * ROWS), ((end - begin) * per_image + ROWS - 1) // ROWS)) * ROWS
-    rows = np.empty(length, np.int64)
-    col = np.empty(length * width, g.dtype)
-    zero = np.zeros(geo[11], g.dtype)
-    steps = np.arange(per_group) * size
-    _input_pixels(
-        g, w, dx, col, rows, steps, zero, block, first, channels, width, begin * per_image, end * per_image, geo
+def _input_phases(
+    g: Floats, steps: Ints, w: Floats, zeros: Floats, dx: Floats, table: Ints, geo: Ints, place: Ints, images: int,
+    bands: int, band: int, task: int,
+) -> None:  # fmt: skip
+    """Some whole images, or one band of the grid's rows of one.
+
+    place: number of images; height and width of g, of dx, of the padded band; start; stride; width of the grid. geo: as
+    `multiply` takes it, for each phase.
+    """
+    n, oh, ow, h, w_, height, width = place[0], place[1], place[2], place[3], place[4], place[5], place[6]
+    above, left, down, across, columns = place[7], place[8], place[9], place[10], place[11]
+    size, c, o, depth = g.itemsize, geo[7], geo[8] * geo[10], geo[10]
+    phases = table.size // PHASE
+    numbers = geo.size // phases
+    first, q = task // bands * images, task % bands * band
+    some = min(images, n - first)
+    rows_each = min(band, (h + down - 1) // down - q)
+    count = some * rows_each * columns
+    padded = np.empty(some * height * width * o, g.dtype)
+    part = np.empty(count * c, g.dtype)
+    rows = np.empty((count + ROWS - 1) // ROWS * ROWS, np.int64)
+    limits = np.empty(2 * (rows.size // ROWS), np.int64)
+    corner = np.zeros(ROWS * geo[11], g.dtype)
+    for i in range(some):
+        pad_cotangent(g, padded, i * height * width * o, first + i, q - above, height, width, oh, ow, left, o)
+    for m in range(rows.size):
+        line, x = divmod(min(m, count - 1), columns)
+        image, y = divmod(line, rows_each)
+        rows[m] = ((image * height + y) * width + x) * o * size
+    for phase in range(phases):
+        at = phase * PHASE
+        row, column, begin, stop = table[at], table[at + 1], table[at + 2] * depth, table[at + 3] * depth
+        limits[0::2], limits[1::2] = 0, stop - begin
+        own = array_at(geo, geo.ctypes.data + phase * numbers * 8, numbers)
+        packed = array_at(w, w.ctypes.data + begin * zeros.size * size, (stop - begin) * zeros.size)
+        tile_steps = array_at(steps, steps.ctypes.data + begin * 8, stop - begin)
+        if stop > begin:
+            multiply(padded, tile_steps, packed, zeros, part, rows, limits, corner, 0, count, own)
+        else:
+            clear_bytes(part.ctypes.data, count * c * size)
+        inside = (w_ - column + across - 1) // across
+        for line in range(count // columns):
+            image, y = divmod(line, rows_each)
+            y = (q + y) * down + row
+            if y < h:
+                target = (((first + image) * h + y) * w_ + column) * c
+                move_runs(part, dx, line * columns * c, c, target, across * c, c, inside, False)
+
+
+@lru_cache(maxsize=1024)
+def _phase_tables(
+    g_shape: tuple[int, ...], w_shape: tuple[int, ...], size: Pair, stride: Pair, padding: Pair, dilation: Pair,
+    groups: int, itemsize: int,
+) -> tuple[Array, Array, Array, Array, Array, int, int, int]:  # fmt: skip
+    """Byte offsets of the steps, their places in the window, the phases, the numbers of each, and those of all.
+
+    And images in a task, bands of one, and rows of a band.
+    """
+    n, o, oh, ow = g_shape
+    per_group, kh, kw = w_shape[1:]
+    phases, grid, start, extent = phases_of(size, (kh, kw), stride, padding, dilation)
+    width, inner = grid[1] + extent[1] - 1, o // groups
+    line = width * o * itemsize
+    images, band = max(1, 96 // (grid[0] * grid[1])), grid[0]
+    if images == 1:
+        wanted = max(SCRATCH // line - extent[0] + 1, 4)
+        if n < 8:
+            wanted = min(wanted, max(-(-grid[0] * n // 8), -(-24 // grid[1])))
+        band = -(-grid[0] // -(-grid[0] // min(wanted, grid[0])))
+    height = band + extent[0] - 1
+    steps: list[int] = []
+    order: list[int] = []
+    table: list[int] = []
+    numbers: list[int] = []
+    for row, column, places in phases:
+        table += (row, column, len(order), len(order) + len(places))
+        depth = len(places) * inner
+        numbers += (0, 0, 0, 0, 0, 0, depth, per_group * groups, groups, per_group, inner, tile_width(itemsize))
+        for y, x, number in places:
+            order.append(number)
+            steps += [((y * width + x) * o + channel) * itemsize for channel in range(inner)]
+    place = (n, oh, ow, *size, height, width, *start, *stride, grid[1])
+    arrays = [np.array(a, np.int64) for a in (steps, order, table, numbers, place)]
+    return (*arrays, images, -(-grid[0] // band), band)
+
+
+def _strided(
+    gy: Array, weight: Array, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:  # fmt: skip
+    (n, o), per_group = gy.shape[:2], weight.shape[1]
+    steps, order, table, geo, place, images, bands, band = _phase_tables(
+        gy.shape, weight.shape, size, stride, padding, dilation, groups, gy.itemsize
     )
+    nr = tile_width(gy.itemsize)
+    panels = -(-per_group // nr)
+    packed = np.empty(groups * panels * order.size * (o // groups) * nr, gy.dtype)
+    _pack_phases(groups * panels, ready(weight), order, table, packed, o // groups, per_group, nr, panels)
+    zeros = np.zeros(groups * panels * nr, gy.dtype)
+    dx = empty_images(n, per_group * groups, *size, gy.dtype)
+    _input_phases(
+        -(-n // images) * bands, channels_last(gy), steps, packed, zeros, channels_last(dx), table, geo, place, images,
+        bands, band,
+    )  # fmt: skip
+    return dx
 
 
 def conv2d_input_grad(
     gy: Array, weight: Array, *, input_size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Array:
     """gy: (n, o, oh, ow), weight: (o, c/groups, kh, kw) -> (n, c, *input_size)."""
-    n, o, oh, ow = gy.shape
-    _, per_group, kh, kw = weight.shape
+    o, per_group, kh, kw = weight.shape
     c = per_group * groups
     inner, tiles = input_size[0] * input_size[1], winograd.count_tiles(input_size, dilation)
     if winograd.suits(gy.shape, (c, o // groups, kh, kw), stride, tiles, inner):
@@ -229,19 +265,4 @@ def conv2d_input_grad(
         return lane_conv.input_grad(gy, weight, input_size, stride, padding, dilation, groups)
     if stride == (1, 1):
         return _flipped(gy, weight, input_size, padding, dilation, groups)
-    geo, _ = geometry(
-        (n, c, *input_size), weight.shape, (oh, ow), stride, padding, dilation, groups, gy.itemsize
-    )  # fmt: skip
-    images = max(1, 96 // (oh * ow))
-    channels = per_group
-    while -(-n // images) * (c // channels) < 8 and channels % 32 == 0:
-        channels //= 2
-    nr = tile_width(gy.itemsize)
-    width = -(-kh * kw * channels // nr) * nr
-    blocks = c // channels
-    packed = np.empty(blocks * width * (o // groups), gy.dtype)
-    _pack_transposed(blocks, ready(weight), packed, geo, channels, width)
-    dx = empty_images(n, c, *input_size, gy.dtype)
-    tasks = -(-n // images) * blocks
-    _input_task(tasks, channels_last(gy), packed, channels_last(dx), geo, channels, width, images, blocks)
-    return dx
+    return _strided(gy, weight, input_size, stride, padding, dilation, groups)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .compile import Floats, Ints, jit, kernel
+from .compile import Floats, Ints, kernel
 from .layout import channels_last
 from .memory import empty
-from .tile import VECTOR_BYTES
-from .vectors import add_vectors, clear_bytes, copy_vectors
+from .runs import move_runs
+from .vectors import clear_bytes
 
 Array = Any
 
@@ -26,28 +26,6 @@ def frames_last(x: Array) -> Array:
         return last
     n, c, d, h, w = x.shape
     return channels_last(x.reshape(n, c, d * h, w)).reshape(n, d, h, w, c)
-
-
-@jit
-def _move(
-    x: Floats, out: Floats, source: int, x_pixel: int, target: int, out_pixel: int, run: int, pixels: int, add: bool
-) -> None:  # fmt: skip
-    """A run of channels of every pixel, from x to out, or added there; pixels lie x_pixel and out_pixel apart."""
-    size = x.itemsize
-    vector = VECTOR_BYTES // size
-    whole = run // vector * vector
-    for k in range(0, whole, vector):
-        a, b = x.ctypes.data + (source + k) * size, out.ctypes.data + (target + k) * size
-        if add:
-            add_vectors(x, a, x_pixel * size, b, out_pixel * size, pixels)
-        else:
-            copy_vectors(x, a, x_pixel * size, b, out_pixel * size, pixels)
-    if whole == run:
-        return
-    for p in range(pixels):
-        for k in range(whole, run):
-            value = x[source + p * x_pixel + k]
-            out[target + p * out_pixel + k] = value + (out[target + p * out_pixel + k] if add else 0)
 
 
 @kernel
@@ -64,7 +42,7 @@ def _stack_frame(x: Floats, out: Floats, geo: Ints, task: int) -> None:
         for group in range(groups):
             target = start + (group * kernel_ + k) * run
             if frame >= 0 and frame < d:
-                _move(
+                move_runs(
                     x, out, ((image * d + frame) * pixels * groups + group) * run, c, target, wide, run, pixels, False
                 )
             else:
@@ -87,7 +65,7 @@ def _add_frame(x: Floats, out: Floats, geo: Ints, task: int) -> None:
             continue
         for group in range(groups):
             source = (image * count + z) * pixels * wide + (group * kernel_ + k) * run
-            _move(x, out, source, wide, (task * pixels * groups + group) * run, c, run, pixels, met)
+            move_runs(x, out, source, wide, (task * pixels * groups + group) * run, c, run, pixels, met)
         met = True
     if not met:
         clear_bytes(out.ctypes.data + task * pixels * c * out.itemsize, pixels * c * out.itemsize)

@@ -5,10 +5,9 @@ channels-last in memory. A task takes a band of rows of one image, and copies wh
 into a scratch buffer that stays in its cache. Where groups are of one channel on both sides, that is done once and for
 all channels; else for one vector of channels after the other, spread out as (row, column, fan, lane).
 
-With a stride, the input's gradient is one convolution of the cotangent a *phase*: the pixels whose rows, and whose
-columns, leave the same rest when divided by the stride see the same places of the window. The weight's gradient sums
-bands in spans, and spans in order. Work is cut by shape alone. A last vector of channels that would reach over the end
-begins earlier and repeats some.
+The input's gradient is a convolution of the cotangent, with a stride one for each phase (`phases.py`). The weight's
+gradient sums bands in spans, and spans in order. Work is cut by shape alone. A last vector of channels that would reach
+over the end begins earlier and repeats some.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from .compile import Floats, Ints, jit, kernel
 from .lane_tile import PIXELS, PLACES, pixel_tile, place_tile
 from .layout import channels_last, ready
 from .memory import empty_images
+from .phases import Phase, phases_of
 from .tile import VECTOR_BYTES
 from .vectors import clear_bytes, copy_bytes, copy_vectors, fetch_to_write, lanes, spread_value
 
@@ -53,12 +53,9 @@ class _Plan:
     def __init__(
         self, n: int, source: tuple[int, int, int], result: tuple[int, int, int], groups: int, itemsize: int,
         grid: Pair, extent: Pair, start: Pair, stride: Pair, apart: Pair,
-        phases: list[tuple[int, int, list[tuple[int, int, int]]]],
+        phases: tuple[Phase, ...],
     ) -> None:  # fmt: skip
-        """source, result: height, width, channels. extent: of the windows, which begin at −start.
-
-        phases: row, column, and the row, column and number of each place of the window within the extent.
-        """
+        """source, result: height, width, channels. extent: of the windows, which begin at −start."""
         fan, per = source[2] // groups, result[2] // groups
         width = (grid[1] - 1) * stride[1] + extent[1]
         alone = fan == per == 1
@@ -96,21 +93,11 @@ def _forward_plan(
 ) -> _Plan:  # fmt: skip
     n, c, h, w = x_shape
     o, _, kh, kw = w_shape
-    places = [(y * dilation[0], x * dilation[1], y * kw + x) for y in range(kh) for x in range(kw)]
+    places = tuple((y * dilation[0], x * dilation[1], y * kw + x) for y in range(kh) for x in range(kw))
     extent = dilation[0] * (kh - 1) + 1, dilation[1] * (kw - 1) + 1
     return _Plan(
-        n, (h, w, c), (*size, o), groups, itemsize, size, extent, padding, stride, (1, 1), [(0, 0, places)]
+        n, (h, w, c), (*size, o), groups, itemsize, size, extent, padding, stride, (1, 1), (Phase(0, 0, places),)
     )  # fmt: skip
-
-
-def _taps(phase: int, places: int, stride: int, padding: int, dilation: int) -> list[tuple[int, int]]:
-    """How many rows further on in the cotangent a phase finds each place of the window that it sees, and which."""
-    found = []
-    for place in range(places):
-        further, rest = divmod(phase + padding - place * dilation, stride)
-        if rest == 0:
-            found.append((further, place))
-    return found
 
 
 @lru_cache(maxsize=1024)
@@ -119,22 +106,9 @@ def _backward_plan(
     groups: int, itemsize: int,
 ) -> _Plan:  # fmt: skip
     n, o, oh, ow = g_shape
-    per, kw = w_shape[1], w_shape[3]
-    taps = [
-        [_taps(phase, w_shape[2 + i], stride[i], padding[i], dilation[i]) for phase in range(min(stride[i], size[i]))]
-        for i in (0, 1)
-    ]
-    reach = [[further for phase in axis for further, _ in phase] or [0] for axis in taps]
-    (top, left), bottom, right = (min(reach[0]), min(reach[1])), max(reach[0]), max(reach[1])
-    phases = [
-        (row, column, [(y - top, x - left, ky * kw + kx) for y, ky in along for x, kx in across])
-        for row, along in enumerate(taps[0])
-        for column, across in enumerate(taps[1])
-    ]
-    grid = -(-size[0] // stride[0]), -(-size[1] // stride[1])
+    phases, grid, start, extent = phases_of(size, w_shape[2:], stride, padding, dilation)
     return _Plan(
-        n, (oh, ow, o), (*size, per * groups), groups, itemsize, grid, (bottom - top + 1, right - left + 1),
-        (-top, -left), (1, 1), stride, phases,
+        n, (oh, ow, o), (*size, w_shape[1] * groups), groups, itemsize, grid, extent, start, (1, 1), stride, phases
     )  # fmt: skip
 
 
