@@ -199,7 +199,7 @@ def _input_phases(
 def _phase_tables(
     g_shape: tuple[int, ...], w_shape: tuple[int, ...], size: Pair, stride: Pair, padding: Pair, dilation: Pair,
     groups: int, itemsize: int,
-) -> tuple[Array, Array, Array, Array, Array, int, int, int]:  # fmt: skip
+) -> tuple[Any, ...]:  # fmt: skip
     """Byte offsets of the steps, their places in the window, the phases, the numbers of each, and those of all.
 
     And images in a task, bands of one, and rows of a band.
