@@ -23,7 +23,17 @@ from .layout import channels_last, ready
 from .memory import empty_images
 from .phases import Phase, phases_of
 from .tile import VECTOR_BYTES
-from .vectors import clear_bytes, copy_bytes, copy_vectors, fetch_to_write, lanes, spread_value
+from .vectors import (
+    clear_bytes,
+    copy_bytes,
+    copy_vectors,
+    fetch_to_write,
+    lanes,
+    spread_2,
+    spread_4,
+    spread_8,
+    spread_value,
+)
 
 Array = Any
 Pair = tuple[int, int]
@@ -137,6 +147,15 @@ def _spread_pixels(x: Floats, source: int, to: int, count: int, k: int, geo: Int
     One value a group is written as a whole vector, from the group's first lane on; what follows overwrites its end.
     """
     size, fan, per = x.itemsize, geo[6], geo[7]
+    if fan == per and (fan == 2 or fan == 4 or fan == 8) and k % fan == 0:  # within a vector
+        pixel = geo[2] * size
+        if fan == 2:
+            spread_2(x, source + k * size, pixel, to, count)
+        elif fan == 4:
+            spread_4(x, source + k * size, pixel, to, count)
+        else:
+            spread_8(x, source + k * size, pixel, to, count)
+        return
     first, last = k // per, (k + lanes_of(x) - 1) // per
     for _ in range(count):
         for j in range(fan):

@@ -19,7 +19,7 @@ from .vectors import Code, vector_code
 _WORD = ir.IntType(64)
 
 PIXELS = 8  #: rows of `pixel_tile`: accumulators enough to hide the latency of the multiply-add
-PLACES = 5  #: rows of `place_tile`: windows of 9, 25 and 49 places fill it
+PLACES = 9  #: rows of `place_tile`: windows of 9 places fill it, and so do four channels of each
 
 
 def _make(rows: int) -> Any:

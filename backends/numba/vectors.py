@@ -188,6 +188,42 @@ def spread_value(typingctx: Any, like: Any, x: Any, out: Any) -> Any:
     return vector_code(like, (x, out), generate)
 
 
+def _spreader(part: int) -> Any:
+    """Makes what writes `part` vectors for each of `count` vectors x, x + x_step, … (bytes), one after the other.
+
+    The j-th of them has the j-th element of each `part` elements of x in their place.
+    """
+
+    def spread_parts(typingctx: Any, like: Any, x: Any, x_step: Any, out: Any, count: Any) -> Any:
+        def generate(code: Code, x: Any, x_step: Any, out: Any, count: Any) -> None:
+            builder, zero = code.builder, ir.Constant(_WORD, 0)
+            entry = builder.block
+            loop, done = builder.append_basic_block("spread.loop"), builder.append_basic_block("spread.done")
+            builder.cbranch(builder.icmp_signed(">", count, zero), loop, done)
+            builder.position_at_end(loop)
+            k, source, target = (builder.phi(_WORD) for _ in range(3))
+            value, kind = code.load(source), ir.VectorType(ir.IntType(32), code.lanes)
+            for j in range(part):
+                places = ir.Constant(kind, [min(n // part * part + j, code.lanes - 1) for n in range(code.lanes)])
+                to = builder.add(target, ir.Constant(_WORD, j * code.lanes * code.size))
+                code.store(builder.shuffle_vector(value, value, places), to)
+            k_next = builder.add(k, ir.Constant(_WORD, 1))
+            after = k_next, builder.add(source, x_step), builder.add(target, ir.Constant(_WORD, part * VECTOR_BYTES))
+            for phi, start, following in zip((k, source, target), (zero, x, out), after, strict=True):
+                phi.add_incoming(start, entry)
+                phi.add_incoming(following, loop)
+            builder.cbranch(builder.icmp_signed("<", k_next, count), loop, done)
+            builder.position_at_end(done)
+
+        return vector_code(like, (x, x_step, out, count), generate)
+
+    spread_parts.__name__ = spread_parts.__qualname__ = f"spread_{part}"
+    return intrinsic(spread_parts)
+
+
+spread_2, spread_4, spread_8 = _spreader(2), _spreader(4), _spreader(8)
+
+
 @intrinsic
 def transpose_vectors(typingctx: Any, like: Any, x: Any, x_step: Any, out: Any, out_step: Any) -> Any:
     """The square of `lanes` vectors at x, x + x_step, … (bytes), transposed, to out, out + out_step, …"""

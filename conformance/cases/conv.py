@@ -25,6 +25,7 @@ SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
         {"stride": (2, 3), "padding": (0, 1), "dilation": (1, 2), "groups": 16},
     ),
     "groups-narrow": ((2, 21, 5, 6), (28, 3, 3, 2), {"padding": (1, 2), "groups": 7}),
+    "groups-squares": ((1, 20, 4, 5), (20, 4, 3, 3), {"padding": (1, 1), "groups": 5}),
     "groups-stride": (
         (1, 20, 9, 8),
         (20, 2, 3, 2),
