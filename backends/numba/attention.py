@@ -275,7 +275,7 @@ def attention(q: Array, k: Array, v: Array, *, causal: bool, scale: float) -> tu
     """q: (…, L, d), k: (…, S, d), v: (…, S, e) -> (…, L, e), (…, L)."""
     units, sizes = _sizes(q, k, v, causal)
     out = _result(q, (*q.shape[:-1], v.shape[-1]), q.dtype)
-    lse = np.empty(q.shape[:-1], q.dtype)
+    lse = empty(q.shape[:-1], q.dtype)
     _run(_forward_block, units * -(-q.shape[-2] // BLOCK), [q, k, v, out], sizes, (LIKE[q.dtype], lse), scale)
     return out, lse
 

@@ -14,6 +14,7 @@ import numpy as np
 from .compile import Flag, Floats, Ints, jit, kernel
 from .layout import ready
 from .mathematics import exp_below
+from .memory import empty
 from .rows import blocks
 from .sums import larger, plus
 
@@ -90,7 +91,7 @@ def cross_entropy_index(logits: Array, target: Array, *, label_smoothing: float,
     """logits: (n, c), target: (n,) -> (n,)."""
     rows, n = logits.shape
     target = np.ascontiguousarray(target, np.int64)
-    out, wrong = np.empty(rows, logits.dtype), np.zeros(1, np.int64)
+    out, wrong = empty((rows,), logits.dtype), np.zeros(1, np.int64)
     tasks, length = blocks(rows, max(n, WORTH))
     _loss_rows(tasks, ready(logits), target, out, wrong, n, label_smoothing, ignore_index, rows, length)
     _checked(wrong, target, n, ignore_index)
@@ -123,7 +124,7 @@ def _cotangent(
     gy: Array, logits: Array, target: Array, smoothing: float, ignored: int, step: int
 ) -> Array:  # fmt: skip
     rows, n = logits.shape
-    out, wrong = np.empty((rows, n), logits.dtype), np.zeros(1, np.int64)
+    out, wrong = empty((rows, n), logits.dtype), np.zeros(1, np.int64)
     tasks, length = blocks(rows, max(n, WORTH))
     _cotangent_rows(tasks, gy, ready(logits), target, out, wrong, n, smoothing, ignored, rows, length, step)
     _checked(wrong, target, n, ignored)
