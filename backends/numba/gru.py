@@ -20,21 +20,28 @@ Array = Any
 
 @intrinsic
 def _step(typingctx: Any, like: Any, a: Any, b: Any, gates: Any, h: Any, y: Any, width: Any) -> Any:
-    """One sample's step, in addresses of rows: the products with x and with h₋ to the gates and to h."""
+    """One sample's step, in addresses of rows: the products with x and with h₋ to the gates and to h.
+
+    In two loops, as the LSTM's: no pass is a chain of two nonlinearities.
+    """
 
     def generate(code: Any, a: Any, b: Any, gates: Any, h: Any, y: Any, width: Any) -> None:
         part = gate_of(code, width)
 
-        def body(load: Any, store: Any) -> None:
+        def to_gates(load: Any, store: Any) -> None:
             r, z = (sigmoid(load(part(a, n)) + load(part(b, n))) for n in (0, 1))
-            m = load(part(b, 2))
+            for n, gate in ((0, r), (1, z), (3, load(part(b, 2)))):
+                store(gate, part(gates, n))
+
+        def to_states(load: Any, store: Any) -> None:
+            r, z, m = (load(part(gates, n)) for n in (0, 1, 3))
             new = tanh(load(part(a, 2)) + r * m)
             state = (1 - z) * new + z * load(h)
-            for n, gate in enumerate((r, z, new, m)):
-                store(gate, part(gates, n))
+            store(new, part(gates, 2))
             store(state, h, y)
 
-        elementwise(code, width, body)
+        elementwise(code, width, to_gates)
+        elementwise(code, width, to_states)
 
     return vector_code(like, (a, b, gates, h, y, width), generate)
 

@@ -82,7 +82,7 @@ def exp(x: Lanes) -> Lanes:
 def sigmoid(x: Lanes) -> Lanes:
     """1/(1 + e⁻ˣ), by e^−|x|."""
     zero = _constant(x, 0.0)
-    e = exp_below(x.where("<", zero, x, zero - x))
+    e = exp_below(x.negative_size())
     return x.where(">=", zero, _constant(x, 1.0), e) / (e + 1.0)
 
 
@@ -91,7 +91,7 @@ def tanh(x: Lanes) -> Lanes:
     if not _is_single(x):
         return _each(x, "tanh")
     zero, m = _constant(x, 0.0), mathematics
-    minus = x.where("<", zero, x, zero - x)  # −|x|
+    minus = x.negative_size()
     s = x * x
     small = _polynomial(s, m._T) * s * x + x
     e = exp_below(minus + minus)

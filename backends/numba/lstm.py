@@ -22,22 +22,28 @@ Array = Any
 def _step(
     typingctx: Any, like: Any, a: Any, c: Any, gates: Any, cells: Any, h: Any, y: Any, width: Any
 ) -> Any:  # fmt: skip
-    """One sample's step, in addresses of rows: the gates before their nonlinearities and c₋ to all the rest."""
+    """One sample's step, in addresses of rows: the gates before their nonlinearities and c₋ to all the rest.
+
+    In two loops: in one, a pass would be a chain of two nonlinearities, so long that the processor, which looks a few
+    hundred instructions ahead, would wait for results.
+    """
 
     def generate(code: Any, a: Any, c: Any, gates: Any, cells: Any, h: Any, y: Any, width: Any) -> None:
         part = gate_of(code, width)
 
-        def body(load: Any, store: Any) -> None:
+        def to_cells(load: Any, store: Any) -> None:
             i, f, o = (sigmoid(load(part(a, n))) for n in (0, 1, 3))
             g = tanh(load(part(a, 2)))
             new = f * load(c) + i * g
-            state = o * tanh(new)
             for n, gate in enumerate((i, f, g, o)):
                 store(gate, part(gates, n))
             store(new, c, cells)
-            store(state, h, y)
 
-        elementwise(code, width, body)
+        def to_states(load: Any, store: Any) -> None:
+            store(load(part(gates, 3)) * tanh(load(c)), h, y)
+
+        elementwise(code, width, to_cells)
+        elementwise(code, width, to_states)
 
     return vector_code(like, (a, c, gates, cells, h, y, width), generate)
 

@@ -284,6 +284,17 @@ class Lanes:
         """That number in each element."""
         return Lanes(self.builder, self._other(number))
 
+    def negative_size(self) -> Lanes:
+        """−|x|, by the sign's bit."""
+        kind = self.value.type
+        size = 64 if isinstance(getattr(kind, "element", kind), ir.DoubleType) else 32
+        word: Any = ir.IntType(size)
+        bit: Any = 1 << size - 1
+        if isinstance(kind, ir.VectorType):
+            word, bit = ir.VectorType(word, kind.count), [bit] * kind.count
+        signed = self.builder.or_(self.builder.bitcast(self.value, word), ir.Constant(word, bit))
+        return Lanes(self.builder, self.builder.bitcast(signed, kind))
+
     def where(self, comparison: str, other: Lanes, yes: Lanes, no: Lanes) -> Lanes:
         """`yes` where the comparison with `other` holds, `no` where it does not, or one of them is NaN."""
         holds = self.builder.fcmp_ordered(comparison, self.value, other.value)
