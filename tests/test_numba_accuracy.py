@@ -12,7 +12,7 @@ pytest.importorskip("numba")
 
 from mpmath import mp
 
-from pullback.autograd.ops import activation, unary
+from pullback.autograd.ops import activation, activation_more, unary
 from pullback.backends import get_backend
 from pullback.backends.numba import sizes
 
@@ -46,6 +46,9 @@ FUNCTIONS: dict[str, tuple[Any, dict[str, Any], Any, list[tuple[float, float]], 
     ),
     "elu": (activation.elu, {"alpha": 1.0}, mp.expm1, [(-60.0, -1e-300)], 1.0),
     "silu": (activation.silu, {}, lambda x: x / (1 + mp.exp(-x)), [(-700.0, -1e-10), (1e-10, 50.0)], 2.0),
+    "mish": (
+        activation_more.mish, {}, lambda x: x * mp.tanh(mp.log1p(mp.exp(x))), [(-700.0, -1e-10), (1e-10, 50.0)], 2.0
+    ),
     "gelu": (activation.gelu, {"approximate": "none"}, gelu, [(-37.0, -1e-300), (1e-300, 9.0)], 4.7),
     "gelu by tanh": (activation.gelu, {"approximate": "tanh"}, gelu_by_tanh, [(-20.0, -1e-300), (1e-300, 9.0)], 3.0),
 }  # fmt: skip

@@ -154,9 +154,41 @@ def celu(x: Array, alpha: float = 1.0) -> Array:
     return alpha * elu(x / alpha, alpha=1.0)
 
 
-def mish(x: Array) -> Array:
-    """x·tanh(softplus(x)). Misra 2019, "Mish: a self-regularized non-monotonic activation function"."""
-    return x * tanh(softplus(x, beta=1.0, threshold=20.0))
+def _mish_parts(xp: Any, x: Array) -> tuple[Any, Array, Array, Array]:
+    """x < 0, e^−|x|, and n and d with tanh(softplus(x)) = n/d, which is (e²ˣ + 2eˣ)/(e²ˣ + 2eˣ + 2): no overflow."""
+    e, negative = xp.exp(-xp.abs(x)), x < 0
+    n = xp.where(negative, e * (e + 2), 1 + 2 * e)
+    return negative, e, n, n + xp.where(negative, xp.full_like(x, 2), 2 * e * e)
+
+
+@primitive(elementwise=True, floating=True)
+def mish(x: Array, /, *, xp: Any) -> Array:
+    """x·tanh(softplus(x)). ∂x = g·(tanh(softplus(x)) + x·σ(x)·(1 − tanh²(softplus(x)))), as the op `mish_grad`.
+
+    Misra 2019, "Mish: a self-regularized non-monotonic activation function".
+    """
+    *_, n, d = _mish_parts(xp, x)
+    return x * n / d
+
+
+@primitive(elementwise=True)
+def mish_grad(u: Array, x: Array, /, *, xp: Any) -> Array:
+    """Cotangent of mish's input x, u·(t + x·s·(1 − t²)) with t = tanh(softplus(x)), s = σ(x). ∂u alike.
+
+    ∂x = g·u·s·(1 − t²)·(2 + x·(1 − s − 2·t·s)).
+    """
+    negative, e, n, d = _mish_parts(xp, x)
+    part = e * (1 + e)
+    return u * (n / d + 4 * x * xp.where(negative, part, e * part) / (d * d))
+
+
+def _mish_curve(g: Array, u: Array, x: Array) -> Array:
+    s, t = sigmoid(x), tanh(softplus(x, beta=1.0, threshold=20.0))
+    return g * u * s * (1.0 - t * t) * (2.0 + x * (sigmoid(-x) - 2.0 * t * s))
+
+
+mish.vjp(x=lambda g, x: mish_grad(g, x))
+mish_grad.vjp(u=lambda g, x: mish_grad(g, x), x=_mish_curve)
 
 
 def softsign(x: Array) -> Array:

@@ -69,7 +69,19 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "cross_entropy_mean": ("entropy", guards.cross_entropy_index),
     "cross_entropy_mean_grad": ("entropy", guards.cross_entropy_mean_grad),
     **dict.fromkeys(
-        ("relu", "relu_grad", "sigmoid", "sigmoid_grad", "log_sigmoid", "silu", "silu_grad", "erf", "tanh_grad"),
+        (
+            "relu",
+            "relu_grad",
+            "sigmoid",
+            "sigmoid_grad",
+            "log_sigmoid",
+            "silu",
+            "silu_grad",
+            "mish",
+            "mish_grad",
+            "erf",
+            "tanh_grad",
+        ),
         ("pointwise", guards.one_shape),
     ),
     **dict.fromkeys(

@@ -424,6 +424,36 @@ def sigmoids(x: Any) -> Any:
     return double
 
 
+@in_kernels
+def mish_parts(x: Any) -> Any:
+    """(x·n, n, d, p): with t = tanh(log(1 + eˣ)), t = n/d and σ(x)·(1 − t²) = p/d², by e = e^−|x|.
+
+    For x < 0, n = e·(e + 2). In float32, with e = (1 + f)·2ᵏ, x·n is 2·x·2ᵏ·(1 + m), where m is much like f.
+    """
+    if x is types.float32:
+
+        def single(x: Any) -> Any:
+            a = -abs(x)
+            g, r, scale = exp_parts(choose(a < _EXP_GONE, _EXP_GONE, a), _ZERO)
+            e, negative = (g * r + _ONE) * scale, x < _ZERO
+            both, half = e + e, e * _HALF
+            n = choose(negative, e * e + both, _ONE + both)
+            twice, m = x * (scale + scale), (g * r) * half + (g * r + half)
+            part = (both + both) * (_ONE + e)
+            product = choose(negative, twice * m + twice, x * n)
+            return product, n, n + choose(negative, f32(2.0), both * e), choose(negative, part, part * e)
+
+        return single
+
+    def double(x: Any) -> Any:
+        e, negative = doubles.exp_below(-abs(x), 0.0), x < 0.0
+        n = choose(negative, e * e + 2.0 * e, 1.0 + 2.0 * e)
+        part = 4.0 * e * (1.0 + e)
+        return x * n, n, n + choose(negative, 2.0, 2.0 * e * e), choose(negative, part, part * e)
+
+    return double
+
+
 _T = tuple(
     f32(c) for c in (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
 )

@@ -16,7 +16,7 @@ from .gaussian import erf as _erf
 from .gaussian import gelu_and_slope, gelu_tanh_and_slope
 from .layout import aligned_pair, empty_as, in_memory_order
 from .mathematics import constant as c
-from .mathematics import exp_below, expm1_below, log1p_unit, one_plus_exp, sigmoids
+from .mathematics import exp_below, expm1_below, log1p_unit, mish_parts, one_plus_exp, sigmoids
 from .mathematics import sigmoid as _sigmoid
 
 Array = Any
@@ -113,6 +113,16 @@ def _silu_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
     return u * (s + s * x * other)
 
 
+def _mish_at(x: Any, p: Any, q: Any) -> Any:
+    product, _, d, _ = mish_parts(x)
+    return product / d
+
+
+def _mish_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
+    _, n, d, part = mish_parts(x)
+    return u * (n / d + x * (part / (d * d)))
+
+
 def _gelu_at(x: Any, p: Any, q: Any) -> Any:
     return gelu_and_slope(x)[0]
 
@@ -144,6 +154,7 @@ _sigmoids, _sigmoid_grad = unary("sigmoid", _sigmoid_at), binary("sigmoid_grad",
 _log_sigmoid, _softplus = unary("log_sigmoid", _log_sigmoid_at), unary("softplus", _softplus_at)
 _softplus_grad = binary("softplus_grad", _softplus_grad_at)
 _silu, _silu_grad = unary("silu", _silu_at), binary("silu_grad", _silu_grad_at)
+_mish, _mish_grad = unary("mish", _mish_at), binary("mish_grad", _mish_grad_at)
 _gelus = {"none": unary("gelu", _gelu_at), "tanh": unary("gelu_tanh", _gelu_tanh_at)}
 _gelu_grads = {"none": binary("gelu_grad", _gelu_grad_at), "tanh": binary("gelu_tanh_grad", _gelu_tanh_grad_at)}
 _erfs, _tanh_grad = unary("erf", _erf_at), binary("tanh_grad", _tanh_grad_at)
@@ -237,6 +248,16 @@ def silu(x: Array) -> Array:
 def silu_grad(u: Array, x: Array) -> Array:
     """u·s·(1 + x·(1 − s)) with s = σ(x); equal shapes."""
     return map_binary(_silu_grad, u, x)
+
+
+def mish(x: Array) -> Array:
+    """x·t with t = tanh(softplus(x))."""
+    return map_unary(_mish, x)
+
+
+def mish_grad(u: Array, x: Array) -> Array:
+    """u·(t + x·σ(x)·(1 − t²)); equal shapes."""
+    return map_binary(_mish_grad, u, x)
 
 
 def gelu(x: Array, *, approximate: str) -> Array:

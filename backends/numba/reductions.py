@@ -159,6 +159,7 @@ class _Plan:
     """How arrays of one shape and order of memory are reduced."""
 
     order: list[int] | None  # the axes in the order of memory; None: a row-major copy is needed
+    straight: bool  # that is the order which the user sees
     runs: list[tuple[Kernel, int, int, tuple[Any, ...]]]  # kernel, tasks, results, its numbers
     kept: list[int]  # the result's shape in that order, reduced axes with length 1
     back: list[int]  # the axes in the order the user sees
@@ -228,12 +229,13 @@ def _plan(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, kind:
         left = _rows(runs, kind, left, n, divisor) if behind == 1 else _columns(runs, kind, left, n, behind, divisor)
     kept = [1 if i in axes else shape[i] for i in order]
     back = sorted(range(ndim), key=order.__getitem__)
-    return _Plan(order if dense else None, runs, kept, back, [n for i, n in enumerate(shape) if i not in axes])
+    left_over = [n for i, n in enumerate(shape) if i not in axes]
+    return _Plan(order if dense else None, back == order == list(range(ndim)), runs, kept, back, left_over)
 
 
 def _reduced(x: Array, axis: Axis, keepdims: bool, kind: str, mean: bool = False) -> Array:
     plan = _plan(x.shape, x.strides, x.itemsize, kind, axis, mean)
-    out = x if plan.order is None else x.transpose(plan.order)
+    out = x if plan.straight or plan.order is None else x.transpose(plan.order)
     if plan.order is None or not x.flags.aligned:
         out = contiguous(out)
     if not plan.runs:
@@ -241,6 +243,8 @@ def _reduced(x: Array, axis: Axis, keepdims: bool, kind: str, mean: bool = False
     for run, tasks, results, numbers in plan.runs:
         source, out = out, np.empty(results, x.dtype)
         run(tasks, source, out, *numbers)
+    if plan.straight:
+        return out.reshape(plan.kept if keepdims else plan.shape)
     out = out.reshape(plan.kept).transpose(plan.back)
     return out if keepdims else out.reshape(plan.shape)
 

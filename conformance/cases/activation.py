@@ -54,6 +54,11 @@ def _silu_slope(x: Array) -> Array:
     return s + x * s * (1 - s)
 
 
+def _mish_slope(x: Array) -> Array:
+    t = np.tanh(_softplus(x))
+    return t + x * special.expit(x) * (1 - t * t)
+
+
 def _softplus(x: Array) -> Array:
     return np.logaddexp(0, x)
 
@@ -96,6 +101,9 @@ CASES: list[OpCase] = [
     OpCase(ops.silu, [real(3, 4)], lambda x: x * special.expit(x),
            edges=[Edge([-1000.0, 0.0, 1000.0], out=[0.0, 0.0, 1000.0], grads=[[0.0, 0.5, 1.0]])]),
     OpCase(activation.silu_grad, [real(3, 4), real(3, 4)], lambda u, x: u * _silu_slope(x)),
+    OpCase(ops.mish, [real(3, 4)], lambda x: x * np.tanh(_softplus(x)),
+           edges=[Edge([-1000.0, 0.0, 1000.0], out=[0.0, 0.0, 1000.0], grads=[[0.0, 0.6, 1.0]])]),
+    OpCase(activation_more.mish_grad, [real(3, 4), real(3, 4)], lambda u, x: u * _mish_slope(x)),
     OpCase(ops.gelu, [real(3, 4)], lambda x: x * _cdf(x),
            edges=[Edge([-50.0, 0.0, 50.0], out=[0.0, 0.0, 50.0], grads=[[0.0, 0.5, 1.0]])]),
     OpCase(ops.gelu, [real(3, 4)], _gelu_tanh, params={"approximate": "tanh"}, label="tanh",
