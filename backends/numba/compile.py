@@ -17,7 +17,7 @@ import functools
 import operator
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba
@@ -92,6 +92,13 @@ def address_of(x: Any) -> int:
     if local.notes is not None:
         local.notes.addressed.append(x)
     return _data_of(x)
+
+
+def addresses_of(arrays: Sequence[Any]) -> list[int]:
+    """`address_of` for many."""
+    if local.notes is not None:
+        local.notes.addressed += arrays
+    return [*map(_data_of, arrays)]
 
 
 # ------------------------------------------------------------ the arrays that kernels see

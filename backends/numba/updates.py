@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .compile import Doubles, Floats, Ints, address_of, array_at, kernel
+from .compile import Doubles, Floats, Ints, addresses_of, array_at, kernel
 
 Array = Any
 SPAN = 16384  # elements of one task
@@ -121,15 +121,10 @@ def _lists(arrays: tuple[Array, ...], n: int, donate: bool) -> list[list[Array]]
 
 def tables(lists: list[list[Array]]) -> tuple[Array, Array]:
     """Addresses of the arrays that belong together and their size, row by row; and (row, start) of every span."""
-    table: list[int] = []
-    spans: list[int] = []
-    for i, row in enumerate(zip(*lists, strict=True)):
-        size = row[0].size
-        table += [address_of(a) for a in row]
-        table.append(size)
-        for start in range(0, size, SPAN):
-            spans += (i, start)
-    return np.array(table, np.int64), np.array(spans, np.int64)
+    sizes = [a.size for a in lists[0]]
+    table = np.array([*map(addresses_of, lists), sizes], np.int64).T.reshape(-1)
+    spans = [number for i, size in enumerate(sizes) for start in range(0, size, SPAN) for number in (i, start)]
+    return table, np.array(spans, np.int64)
 
 
 def _step(run: Any, lists: list[list[Array]], numbers: tuple[Array, ...], *more: float) -> tuple[Array, ...]:
