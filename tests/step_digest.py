@@ -21,7 +21,8 @@ class _Images(nn.Module):
             nn.Conv2d(1, 12, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(12, 20, 3, padding=1, bias=False),
             nn.BatchNorm2d(20), nn.ReLU(), nn.Conv2d(20, 20, 3, padding=1), nn.ReLU(),
             nn.Conv2d(20, 20, 3, padding=1, groups=10), nn.ReLU(),
-            nn.Conv2d(20, 32, 3, padding=2, dilation=2), nn.ReLU(), nn.Conv2d(32, 20, 3, padding=1, groups=2),
+            nn.Conv2d(20, 32, 3, padding=2, dilation=2), nn.ReLU(), nn.Conv2d(32, 32, 5, padding=2),
+            nn.ReLU(), nn.Conv2d(32, 20, 3, padding=1, groups=2),
             nn.Conv2d(20, 20, 3, stride=2, groups=2), nn.ReLU(), nn.AvgPool2d(2),
             nn.Flatten(), nn.Linear(180, 33), nn.ReLU(), nn.Linear(33, 10),
         )  # fmt: skip

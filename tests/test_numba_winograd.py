@@ -13,14 +13,16 @@ GEOMETRY = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1
 
 
 def results(x, weight, bias, g):
-    out = conv.conv2d_bias(x, weight, bias, **GEOMETRY)
+    geometry = {**GEOMETRY, "padding": (weight.shape[2] // 2, weight.shape[3] // 2)}
+    out = conv.conv2d_bias(x, weight, bias, **geometry)
     y = np.roll(g, 1)  # not `out`, where a sign may differ by rounding
-    return out, *conv_block.conv2d_relu_grad(g, y, x, weight, need_x=True, **GEOMETRY)
+    return out, *conv_block.conv2d_relu_grad(g, y, x, weight, need_x=True, **geometry)
 
 
-def test_float32_is_about_as_close_to_float64_as_the_direct_kernels_are(monkeypatch):
+@pytest.mark.parametrize("side", [3, 5])
+def test_float32_is_about_as_close_to_float64_as_the_direct_kernels_are(side, monkeypatch):
     rng = np.random.default_rng(3)
-    shapes = (8, 48, 14, 15), (40, 48, 3, 3), (40,), (8, 40, 14, 15)
+    shapes = (8, 48, 14, 15), (40, 48, side, side), (40,), (8, 40, 14, 15)
     single = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
     tiles = results(*single)
     monkeypatch.setattr(winograd, "CHANNELS", 1000)
@@ -34,7 +36,10 @@ def test_float32_is_about_as_close_to_float64_as_the_direct_kernels_are(monkeypa
     ("change", "suits"),
     [
         ({}, True),
-        ({"w_shape": (32, 32, 5, 5)}, False),
+        ({"w_shape": (32, 32, 5, 5)}, True),  # four parts
+        ({"w_shape": (32, 32, 4, 4)}, False),  # as many products
+        ({"w_shape": (64, 16, 5, 5)}, False),  # parts of two groups
+        ({"w_shape": (32, 24, 5, 5), "x_shape": (8, 24, 16, 16)}, False),  # parts that are no whole vectors
         ({"w_shape": (32, 16, 3, 3)}, True),  # two groups
         ({"w_shape": (16, 16, 3, 3)}, False),  # of too few results each
         ({"w_shape": (8, 32, 3, 3)}, False),

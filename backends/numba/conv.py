@@ -312,7 +312,7 @@ def conv2d_weight_grad(
     per_group = c // groups
     shape = (o, per_group, *kernel_size)
     if winograd_grad.suits(x.shape, shape, (oh, ow), stride, dilation, need_x=False):
-        return winograd_grad.gradients(gy, None, None, x, None, padding, dilation, groups)[0]
+        return winograd_grad.gradients(gy, None, None, x, kernel_size, None, padding, dilation, groups)[0]
     if lane_conv.suits(o, c, groups, x.itemsize):
         return lane_conv.weight_grad(gy, x, kernel_size, stride, padding, dilation, groups)
     geo, steps = geometry(x.shape, shape, (oh, ow), stride, padding, dilation, groups, x.itemsize)

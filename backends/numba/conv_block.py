@@ -316,13 +316,22 @@ def _by_tiles(
     dilation: Pair, groups: int,
 ) -> tuple[Array, ...]:  # fmt: skip
     """The same by Winograd's tiles."""
-    found = winograd_grad.gradients(g, y, place, x, weight if need_x else None, padding, dilation, groups)
+    found = winograd_grad.gradients(
+        g, y, place, x, weight.shape[2:], weight if need_x else None, padding, dilation, groups
+    )  # fmt: skip
     return found if need_x else found[:2]
 
 
 def _small(size: Pair, n: int, o: int, itemsize: int, stride: Pair) -> bool:
     """Whether images are small, and many enough to be shared among the threads."""
     return stride == (1, 1) and n >= 4 and size[0] * size[1] * o * itemsize <= LARGEST
+
+
+def _apart(x: Array, weight: Array, size: Pair, stride: Pair, dilation: Pair, groups: int) -> bool:
+    """Whether single gradients have kernels that are faster than the direct ones, and that do one at a time."""
+    return lane_conv.suits(len(weight), x.shape[1], groups, x.itemsize) or winograd_grad.suits(
+        x.shape, weight.shape, size, stride, dilation, need_x=False
+    )
 
 
 def conv2d_relu_grad(
@@ -333,8 +342,8 @@ def conv2d_relu_grad(
     size = gy.shape[2:]
     if winograd_grad.suits(x.shape, weight.shape, size, stride, dilation, need_x=need_x):
         return _by_tiles(gy, y, None, x, weight, need_x, padding, dilation, groups)
-    alone = lane_conv.suits(len(weight), x.shape[1], groups, x.itemsize)
-    if not alone and _small(size, len(x), len(weight), x.itemsize, stride):
+    apart = _apart(x, weight, size, stride, dilation, groups)
+    if not apart and _small(size, len(x), len(weight), x.itemsize, stride):
         none = np.empty((0, 1, 1, 1), np.int8)
         return _backward(gy, y, none, x, weight, need_x, padding, dilation, groups, size)
     return _separately(pointwise.relu_grad(gy, y), x, weight, need_x, stride, padding, dilation, groups)
@@ -356,8 +365,8 @@ def conv2d_relu_max_pool2d_grad(
     size = out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     if winograd_grad.suits(x.shape, weight.shape, size, stride, dilation, need_x=need_x, pooled=True):
         return _by_tiles(gy, None, place, x, weight, need_x, padding, dilation, groups)
-    alone = lane_conv.suits(len(weight), x.shape[1], groups, x.itemsize)
-    if not alone and _small(size, n, o, x.itemsize, stride):
+    apart = _apart(x, weight, size, stride, dilation, groups)
+    if not apart and _small(size, n, o, x.itemsize, stride):
         none = np.empty((0, 1, 1, 1), x.dtype)
         return _backward(gy, none, place, x, weight, need_x, padding, dilation, groups, size)
     u = empty_images(n, o, *size, x.dtype)

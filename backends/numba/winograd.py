@@ -1,10 +1,13 @@
-"""Convolutions of 3 × 3 with a stride of 1 by Winograd's F(2×2, 3×3): 16 products a tile of 2 × 2 pixels instead of 36.
+"""Convolutions with a stride of 1 by Winograd's F(2×2, 3×3): 16 products a tile of 2 × 2 pixels instead of 36.
 
     Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A
 
 for each tile, with d its window of 4 × 4 pixels and g a filter; ⊙, summed over the channels, is sixteen matrix
 products, (tiles × channels) · (channels × filters). Lavin & Gray, *Fast algorithms for convolutional neural networks*,
 2016. The transforms are in `winograd_tiles.py`, the gradients in `winograd_grad.py`.
+
+A larger filter is cut into parts of 3 × 3, filled up with zeros: they are as many channels, whose windows begin 3
+pixels further on. That makes 64 products of the 100 of 5 × 5.
 
 A task takes a block of tiles, of one image or several: it transforms their windows, multiplies each group of channels,
 and transforms back, all in its scratch buffer in the second-level cache. With a dilation, the pixels of a tile lie that
@@ -44,13 +47,19 @@ def suits(
     x_shape: tuple[int, ...], w_shape: tuple[int, ...], stride: Pair, tiles: int, pixels: float, saving: float = SAVING
 ) -> bool:  # fmt: skip
     """Whether this is faster than a direct kernel: tiles here, windows there, of one image."""
+    parts = count_parts(w_shape)
     return (
-        w_shape[2:] == (3, 3)
-        and stride == (1, 1)
+        stride == (1, 1)
         and min(w_shape[0] * w_shape[1] // x_shape[1], w_shape[1]) >= CHANNELS
+        and (parts == 1 or (w_shape[1] == x_shape[1] and w_shape[1] % CHANNELS == 0))
         and x_shape[0] * tiles >= TILES
-        and 9 * pixels >= 16 * tiles * saving
+        and w_shape[2] * w_shape[3] * pixels >= 16 * parts * tiles * saving
     )
+
+
+def count_parts(w_shape: tuple[int, ...]) -> int:
+    """Parts of 3 × 3 that a filter is cut into."""
+    return -(-w_shape[2] // 3) * -(-w_shape[3] // 3)
 
 
 def _lines(size: Pair, dilation: Pair, pooled: bool) -> Pair:
@@ -71,11 +80,14 @@ def count_tiles(size: Pair, dilation: Pair, pooled: bool = False) -> int:
 
 @lru_cache(maxsize=1024)
 def tiling(
-    x_shape: tuple[int, ...], o: int, size: Pair, padding: Pair, dilation: Pair, groups: int, pooled: bool, width: int,
-    itemsize: int,
+    x_shape: tuple[int, ...], o: int, window: Pair, size: Pair, padding: Pair, dilation: Pair, groups: int,
+    pooled: bool, beside: int, itemsize: int,
 ) -> Array:  # fmt: skip
-    """The numbers that the kernels need. `width` is of the rows in scratch that one tile and one product take."""
+    """The numbers that the kernels need. Beside its own, one tile and one product have that many columns in scratch."""
     n, c, h, w = x_shape
+    across = -(-window[1] // 3)
+    parts = -(-window[0] // 3) * across
+    width = parts * c + beside
     rows, columns = _lines(size, dilation, pooled)
     step, nr = lanes(itemsize), tile_width(itemsize)
     total = n * count_tiles(size, dilation, pooled)
@@ -83,8 +95,8 @@ def tiling(
     block = -(-block // TALL_ROWS) * TALL_ROWS
     return np.array(
         (
-            h, w, c, *size, o, rows, columns, *padding, nr, step, total, block, -(-c // step) * step, -(-o // nr) * nr,
-            *dilation, groups, c // groups, o // groups,
+            h, w, c, *size, o, rows, columns, *padding, nr, step, total, block, -(-parts * c // step) * step,
+            -(-o // nr) * nr, *dilation, groups, parts * c // groups, o // groups, across, parts,
         ), np.int64,
     )  # fmt: skip
 
@@ -94,38 +106,40 @@ def tiling(
 
 @kernel
 def _transform_filters(
-    w: Floats, packed: Floats, depth: int, columns: int, row: int, column: int, nr: int, panels: int, blocks: int,
-    flip: int, task: int,
+    w: Floats, packed: Floats, channels: int, columns: int, row: int, column: int, nr: int, panels: int, blocks: int,
+    kh: int, kw: int, flip: int, task: int,
 ) -> None:  # fmt: skip
     """G g Gᵀ of the filters of some rows and one tile's width of a group's columns, as (panel, product, row, column).
 
-    The filter of a row k and a column j begins at k · row + j · column in the group's part of w; with `flip`, it is
-    taken from its last place to its first.
+    Rows are parts of the window times channels. The filter of a channel c and a column j begins at c · row + j · column
+    in the group's part of w; with `flip`, it is taken from its last place to its first.
     """
     panel, block = task // blocks, task % blocks
-    first, begin = panel % panels * nr, panel // panels * depth * columns * 9
-    step = (depth + 1) * nr
-    half, one = w.dtype.type(0.5), w.dtype.type(1)
+    across, places = (kw + 2) // 3, kh * kw
+    depth = (kh + 2) // 3 * across * channels
+    first, begin = panel % panels * nr, panel // panels * channels * columns * places
+    step, half, g = (depth + 1) * nr, w.dtype.type(0.5), np.empty(9, w.dtype)
     for k in range(depth * block // blocks, depth * (block + 1) // blocks):
+        part, channel = k // channels, k % channels
+        top, left = part // across * 3, part % across * 3
         for j in range(nr):
             at = panel * 16 * step + k * nr + j
             if first + j >= columns:
                 for s in range(16):
                     packed[at + s * step] = 0
                 continue
-            f = begin + k * row + (first + j) * column
-            d = 1
-            if flip:
-                f, d = f + 8, -1
+            f = begin + channel * row + (first + j) * column
+            for s in range(9):
+                place = (top + s // 3) * kw + left + s % 3
+                within = top + s // 3 < kh and left + s % 3 < kw
+                g[s] = w[f + (places - 1 - place if flip else place)] if within else w.dtype.type(0)
             for i in range(4):
                 if i == 0 or i == 3:
-                    row_at = f + 2 * i * d
-                    a, b, c = w[row_at], w[row_at + d], w[row_at + 2 * d]
+                    a, b, c = g[2 * i], g[2 * i + 1], g[2 * i + 2]
+                elif i == 1:
+                    a, b, c = (g[0] + g[3] + g[6]) * half, (g[1] + g[4] + g[7]) * half, (g[2] + g[5] + g[8]) * half
                 else:
-                    sign = one if i == 1 else -one
-                    a = (w[f] + sign * w[f + 3 * d] + w[f + 6 * d]) * half
-                    b = (w[f + d] + sign * w[f + 4 * d] + w[f + 7 * d]) * half
-                    c = (w[f + 2 * d] + sign * w[f + 5 * d] + w[f + 8 * d]) * half
+                    a, b, c = (g[0] - g[3] + g[6]) * half, (g[1] - g[4] + g[7]) * half, (g[2] - g[5] + g[8]) * half
                 to = at + 4 * i * step
                 packed[to] = a
                 packed[to + step] = (a + b + c) * half
@@ -139,13 +153,14 @@ def transform_filters(weight: Array, groups: int, transposed: bool = False, flip
     Or the other way round if it is `transposed`. Each product's rows are followed by an empty one, lest all sixteen
     meet in the same places of the cache.
     """
-    o, c = len(weight) // groups, weight.shape[1]
-    nr = tile_width(weight.itemsize)
-    depth, columns, row, column = (o, c, c * 9, 9) if transposed else (c, o, 9, c * 9)
-    panels, blocks = -(-columns // nr), max(1, min(8, depth // 8))
-    packed = np.empty(groups * panels * 16 * (depth + 1) * nr, weight.dtype)
+    o, (c, kh, kw) = len(weight) // groups, weight.shape[1:]
+    nr, places = tile_width(weight.itemsize), kh * kw
+    channels, columns, row, column = (o, c, c * places, places) if transposed else (c, o, places, c * places)
+    panels, blocks = -(-columns // nr), max(1, min(8, channels // 8))
+    packed = np.empty(groups * panels * 16 * (count_parts(weight.shape) * channels + 1) * nr, weight.dtype)
     _transform_filters(
-        groups * panels * blocks, ready(weight), packed, depth, columns, row, column, nr, panels, blocks, flip
+        groups * panels * blocks, ready(weight), packed, channels, columns, row, column, nr, panels, blocks, kh, kw,
+        flip,
     )  # fmt: skip
     return packed
 
@@ -188,19 +203,21 @@ def move_window(
 def enter_tiles(x: Floats, scratch: Floats, v: int, stage: int, start: int, stop: int, geo: Ints) -> None:
     """Bᵀ d B of tiles start..stop-1, from element v of the scratch buffer on; `stage` is for windows at an edge."""
     h, w, c, lanes_, width, size = geo[0], geo[1], geo[2], geo[11], geo[14], x.itemsize
-    down, across, step, line = geo[16], geo[17], (geo[13] * width + lanes_) * size, width * size
+    each = width // geo[22]
+    down, across, step, line = geo[16], geo[17], (geo[13] * width + lanes_) * size, each * size
     staged = scratch.ctypes.data + stage * size
-    for t in range(stop - start):
+    for unit in range((stop - start) * geo[22]):
+        t, part = unit // geo[22], unit % geo[22]
         image, y, z = place_of(start + t, geo)
-        y0, x0 = y - geo[8], z - geo[9]
+        y0, x0 = y - geo[8] + part // geo[21] * 3 * down, z - geo[9] + part % geo[21] * 3 * across
         pixels = x.ctypes.data + image * h * w * c * size
-        if y0 >= 0 and x0 >= 0 and y0 + 3 * down < h and x0 + 3 * across < w and c == width:
+        if y0 >= 0 and x0 >= 0 and y0 + 3 * down < h and x0 + 3 * across < w and c == each:
             source, row, pixel = pixels + (y0 * w + x0) * c * size, down * w * c * size, across * c * size
         else:
             clear_bytes(staged, 16 * line)
             move_window(pixels, y0, x0, geo, c * size, c * size, staged, line, False)
             source, row, pixel = staged, 4 * line, line
-        target = scratch.ctypes.data + (v + t * width) * size
+        target = scratch.ctypes.data + (v + t * width + part * each) * size
         for k in range(0, line, lanes_ * size):
             enter_tile(x, source + k, row, pixel, target + k, step)
 
@@ -321,11 +338,11 @@ def _forward_tiles(
 def convolve(
     x: Array, weight: Array, bias: Array, size: Pair, padding: Pair, dilation: Pair, relu: bool
 ) -> Array:  # fmt: skip
-    """x: (n, c, h, w), weight: (o, c/groups, 3, 3), bias: (o,) or (0,) -> (n, o, *size); max(…, 0) with `relu`."""
+    """x: (n, c, h, w), weight: (o, c/groups, kh, kw), bias: (o,) or (0,) -> (n, o, *size); max(…, 0) with `relu`."""
     groups = x.shape[1] // weight.shape[1]
     out = empty_images(len(x), len(weight), *size, x.dtype)
     u = transform_filters(weight, groups)
-    _forward(x, u, bias, out, np.empty(0, np.int8), size, padding, dilation, groups, relu)
+    _forward(x, u, bias, out, np.empty(0, np.int8), weight.shape[2:], size, padding, dilation, groups, relu)
     return out
 
 
@@ -335,26 +352,26 @@ def convolve_pooled(x: Array, weight: Array, bias: Array, size: Pair, padding: P
     shape = len(x), len(weight), size[0] // 2, size[1] // 2
     out, place = empty_images(*shape, x.dtype), empty_images(*shape, np.dtype(np.int8))
     u = transform_filters(weight, groups)
-    _forward(x, u, bias, out, channels_last(place), size, padding, (1, 1), groups, True)
+    _forward(x, u, bias, out, channels_last(place), weight.shape[2:], size, padding, (1, 1), groups, True)
     return out, place
 
 
 def input_grad(gy: Array, weight: Array, size: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
-    """gy: (n, o, oh, ow), weight: (o, c/groups, 3, 3) -> (n, c, *size): gy's convolution with the flipped filters."""
+    """gy: (n, o, oh, ow), weight: (o, c/groups, kh, kw) -> (n, c, *size): gy's convolution with the flipped filters."""
     out = empty_images(len(gy), weight.shape[1] * groups, *size, gy.dtype)
     u = transform_filters(weight, groups, transposed=True, flip=True)
-    around = 2 * dilation[0] - padding[0], 2 * dilation[1] - padding[1]
+    (kh, kw), (down, across) = weight.shape[2:], dilation
+    around = down * (kh - 1) - padding[0], across * (kw - 1) - padding[1]
     none = np.empty(0, gy.dtype)
-    _forward(gy, u, none, out, np.empty(0, np.int8), size, around, dilation, groups, False)
+    _forward(gy, u, none, out, np.empty(0, np.int8), (kh, kw), size, around, dilation, groups, False)
     return out
 
 
 def _forward(
-    x: Array, u: Array, bias: Array, out: Array, place: Array, size: Pair, padding: Pair, dilation: Pair, groups: int,
-    relu: bool,
+    x: Array, u: Array, bias: Array, out: Array, place: Array, window: Pair, size: Pair, padding: Pair, dilation: Pair,
+    groups: int, relu: bool,
 ) -> None:  # fmt: skip
-    o, c = out.shape[1], x.shape[1]
     nr = tile_width(x.itemsize)
-    geo = tiling(x.shape, o, size, padding, dilation, groups, place.size > 0, c + nr, x.itemsize)
+    geo = tiling(x.shape, out.shape[1], window, size, padding, dilation, groups, place.size > 0, nr, x.itemsize)
     tasks = -(-int(geo[12]) // int(geo[13]))
     _forward_tiles(tasks, channels_last(x), u, ready(bias), channels_last(out), place, geo, int(relu))

@@ -179,30 +179,36 @@ def _backward_images(
 
 @kernel
 def _filter_row(
-    partial: Floats, dw: Floats, spans: int, groups: int, rows: int, c: int, o: int, wide: int, lanes: int, channel: int
-) -> None:
-    """Gᵀ dU G of all filters of one input channel, of the spans' sums, added in order; rows, c and o of a group."""
-    size = partial.itemsize
-    step, group, k_row = groups * rows * wide, channel // c, channel % c
-    row = group * rows + k_row
-    half = partial.dtype.type(0.5)
+    partial: Floats, dw: Floats, spans: int, groups: int, rows: int, c: int, o: int, wide: int, lanes: int, kh: int,
+    kw: int, task: int,
+) -> None:  # fmt: skip
+    """Gᵀ dU G of a part of all filters of one input channel, of the spans' sums, added in order; c and o of a group."""
+    size, across, half = partial.itemsize, (kw + 2) // 3, partial.dtype.type(0.5)
+    inner = (kh + 2) // 3 * across * c
+    group, row = task // inner, task % inner
+    part, channel = row // c, row % c
+    top, left = part // across * 3, part % across * 3
+    step, first = groups * rows * wide, (group * rows + row) * wide
     for s in range(16):
-        at = s * step + row * wide
         for k in range(0, wide, lanes):
-            to = partial.ctypes.data + (at + k) * size
+            to = partial.ctypes.data + (s * step + first + k) * size
             sum_vectors(partial, to + 16 * step * size, 16 * step * size, spans - 1, to)
     column = np.empty(12, partial.dtype)
     for j in range(o):
         for s in range(4):
-            at = s * step + row * wide + j
+            at = s * step + first + j
             a, d = partial[at], partial[at + 12 * step]
             p, q = partial[at + 4 * step] * half, partial[at + 8 * step] * half
             column[s], column[4 + s], column[8 + s] = a + (p + q), p - q, (p + q) + d
-        for i in range(3):
+        for i in range(min(3, kh - top)):
             a, d = column[4 * i], column[4 * i + 3]
             p, q = column[4 * i + 1] * half, column[4 * i + 2] * half
-            to = ((group * o + j) * c + k_row) * 9 + 3 * i
-            dw[to], dw[to + 1], dw[to + 2] = a + (p + q), p - q, (p + q) + d
+            to = (((group * o + j) * c + channel) * kh + top + i) * kw + left
+            dw[to] = a + (p + q)
+            if left + 1 < kw:
+                dw[to + 1] = p - q
+            if left + 2 < kw:
+                dw[to + 2] = (p + q) + d
 
 
 def suits(
@@ -215,31 +221,33 @@ def suits(
     """
     inner, outer = x_shape[2] * x_shape[3], size[0] * size[1]
     pixels = (inner + outer) / 2 if need_x else outer
-    if x_shape[0] < IMAGES or 16 * w_shape[0] * w_shape[1] > LARGEST:
+    parts = winograd.count_parts(w_shape)
+    if x_shape[0] < IMAGES or 16 * parts * w_shape[0] * w_shape[1] > LARGEST or (need_x and parts > 1):
         return False
     saving = winograd.SAVING if need_x else FOR_WEIGHT
     return winograd.suits(x_shape, w_shape, stride, count_tiles(size, dilation, pooled), pixels, saving)
 
 
 def gradients(
-    g: Array, y: Array | None, place: Array | None, x: Array, weight: Array | None, padding: Pair, dilation: Pair,
-    groups: int,
+    g: Array, y: Array | None, place: Array | None, x: Array, window: Pair, weight: Array | None, padding: Pair,
+    dilation: Pair, groups: int,
 ) -> tuple[Array, ...]:  # fmt: skip
-    """Cotangents of weight, bias and x, the last of them empty without the weight.
+    """Cotangents of weight, bias and x, the last of them empty without the weight, whose window must be 3 × 3 then.
 
     g: (n, o, oh, ow); if there is `place`, then that and g: (n, o, oh // 2, ow // 2). y: (n, o, oh, ow), the result,
     masks g where it is not positive.
     """
     n, channels, h, w = x.shape
     o, dtype, item = g.shape[1], g.dtype, g.itemsize
-    size = h + 2 * (padding[0] - dilation[0]), w + 2 * (padding[1] - dilation[1])
+    (kh, kw), (down, across) = window, dilation
+    size = h + 2 * padding[0] - down * (kh - 1), w + 2 * padding[1] - across * (kw - 1)
     none, no_place = np.empty((0, 1, 1, 1), dtype), np.empty((0, 1, 1, 1), np.int8)
-    geo = tiling(x.shape, o, size, padding, dilation, groups, place is not None, channels + o, item)
-    nr, inner, outer = int(geo[10]), channels // groups, o // groups
+    geo = tiling(x.shape, o, window, size, padding, dilation, groups, place is not None, o, item)
+    nr, inner, outer = int(geo[10]), int(geo[19]), o // groups
     rows, wide = -(-inner // TALL_ROWS) * TALL_ROWS, -(-outer // nr) * nr
     spans = min(n, 16 if n >= 128 else 8)
     spans = max(1, min(spans, PARTIAL // (16 * groups * rows * wide * item), max(2, int(geo[12]) // APART)))
-    partial, dw = empty((spans * 16 * groups * rows * wide,), dtype), np.empty((o, inner, 3, 3), dtype)
+    partial, dw = empty((spans * 16 * groups * rows * wide,), dtype), np.empty((o, channels // groups, kh, kw), dtype)
     dx, u = none, none.reshape(-1)
     if weight is not None:
         dx, u = empty_images(n, channels, h, w, dtype), transform_filters(weight, groups, transposed=True)
@@ -249,5 +257,7 @@ def gradients(
         channels_last(no_place if place is None else place), channels_last(x), u, partial, sums, channels_last(dx), geo,
         n, spans,
     )  # fmt: skip
-    _filter_row(channels, partial, dw, spans, groups, rows, inner, outer, wide, int(geo[11]))
+    _filter_row(
+        groups * inner, partial, dw, spans, groups, rows, channels // groups, outer, wide, int(geo[11]), kh, kw
+    )  # fmt: skip
     return dw, joined(sums)[:o], dx

@@ -40,6 +40,7 @@ SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "tiles": ((4, 17, 13, 12), (19, 17, 3, 3), {"padding": (0, 1)}),
     "tiles-padded": ((1, 16, 22, 23), (33, 16, 3, 3), {"padding": (2, 2)}),
     "tiles-dilated": ((4, 17, 9, 10), (18, 17, 3, 3), {"padding": (3, 0), "dilation": (3, 2)}),
+    "tiles-large": ((4, 16, 9, 10), (17, 16, 5, 4), {"padding": (2, 3)}),
     "tiles-groups": ((4, 36, 7, 6), (34, 18, 3, 3), {"padding": (1, 2), "dilation": (1, 2), "groups": 2}),
     "empty-batch": ((0, 2, 4, 4), (3, 2, 3, 3), {"padding": (1, 1)}),
 }
