@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .compile import array_at, jit
+from .sums import plus
 from .tile import TALL_ROWS, VECTOR_BYTES, VECTORS, narrow_strided_tile, strided_tile
 from .tile_column import narrow_column, tile_column
 from .vectors import clear_bytes, copy_bytes, copy_heights, copy_widths, transpose_vectors
@@ -24,6 +25,7 @@ Array = Any
 ROWS = TALL_ROWS
 DEPTH = 192  # steps of one pass over C: a panel of them leaves the cache room for the rows of A
 ALIAS = 2048  # bytes between steps of A at which all of them share a few places of the first-level cache
+DOTS = 2  # columns for which the tile, which takes a vector of them, would compute mostly nothing
 WIDTH_BYTES = VECTORS * VECTOR_BYTES  # of a panel's row
 
 
@@ -138,6 +140,23 @@ def column(
 
 
 @jit
+def _dots(
+    like: Array, a: int, a_row: int, b: int, b_column: int, i: int, ldi: int, c: int, ldc: int, rows: int, columns: int,
+    depth: int, relu: int,
+) -> None:  # fmt: skip
+    """C = I + A·B for a few columns, each element a sum over a row of A and a column of B as they lie."""
+    size, zero = like.itemsize, like.dtype.type(0)
+    for r in range(rows):
+        x = array_at(like, a + r * a_row, depth)
+        for j in range(columns):
+            y, total = array_at(like, b + j * b_column, depth), zero
+            for k in range(depth):
+                total = plus(total, x[k] * y[k])
+            total += array_at(like, i + r * ldi + j * size, 1)[0]
+            array_at(like, c + r * ldc + j * size, 1)[0] = zero if relu and total <= zero else total
+
+
+@jit
 def block(
     like: Array, a: int, a_row: int, a_step: int, b: int, b_step: int, b_column: int, bias: int, c: int, ldc: int,
     rows: int, columns: int, depth: int, relu: int,
@@ -164,12 +183,18 @@ def block(
             pack_rows(like, a + k * a_step, a_step, source, rows, stop - k)
         for left in range(0, columns, width):
             some = min(width, columns - left)
-            pack(like, b + k * b_step + left * b_column, b_step, b_column, stop - k, some, panel)
             cell = c + left * size
             if number:
                 initial, ldi = cell, ldc
             else:
                 initial, ldi = (bias + left * size if bias else zeros), 0
+            if some <= DOTS and step == b_step == size:
+                _dots(
+                    like, source, row_step, b + k * size + left * b_column, b_column, initial, ldi, cell, ldc, rows,
+                    some, stop - k, relu if stop == depth else 0,
+                )  # fmt: skip
+                continue
+            pack(like, b + k * b_step + left * b_column, b_step, b_column, stop - k, some, panel)
             column(
                 like, source, row_step, tile_step, step, panel, initial, ldi, cell, ldc, rows, some, stop - k,
                 relu if stop == depth else 0, corner,
