@@ -140,12 +140,13 @@ PAIRS = [
     (activation.softplus_grad, {"beta": 2.0, "threshold": 1.0}),
     (activation.gelu_grad, {"approximate": "none"}), (activation.gelu_grad, {"approximate": "tanh"}),
     (ops.add, {}), (ops.subtract, {}), (ops.multiply, {}), (ops.divide, {}),
+    (elementwise.power_grad, {"y": 2}), (elementwise.power_grad, {"y": 3}),
 ]  # fmt: skip
 SINGLES = [
     (activation.relu, {}), (activation.leaky_relu, {}), (activation.elu, {"alpha": 0.6}), (activation.sigmoid, {}),
     (activation.log_sigmoid, {}), (activation.softplus, {"beta": 0.5, "threshold": 2.0}), (activation.silu, {}),
     (activation_more.mish, {}),
-       (activation.gelu, {}), (activation.gelu, {"approximate": "tanh"}), (unary.erf, {}), (unary.exp, {}),
+    (activation.gelu, {}), (activation.gelu, {"approximate": "tanh"}), (unary.erf, {}), (unary.exp, {}),
     (unary.tanh, {}), (ops.negative, {}),
 ]  # fmt: skip
 
@@ -163,6 +164,7 @@ def test_elementwise(shape, dtype, rng):
         for b in layouts(u):
             for prim, params in PAIRS:
                 agree(prim, b, a, **params)
+            agree(elementwise.divide_grad, b, b, a)
 
 
 def test_large_arrays_with_numbers_rows_and_other_dtypes(rng):

@@ -94,6 +94,8 @@ _KERNELS: dict[str, tuple[str, Callable[..., bool]]] = {
     "hardswish": ("choices", guards.one_shape),
     "hardswish_grad": ("choices", guards.one_shape),
     "larger_share": ("choices", guards.larger_share),
+    "divide_grad": ("arithmetic", guards.one_shape),
+    "power_grad": ("arithmetic", guards.shaped),
     "gelu": ("pointwise", guards.gelu),
     "gelu_grad": ("pointwise", guards.gelu),
     "attention": ("attention", guards_sequence.attention),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .broadcasting import combine, spread_pair
-from .compile import Floats, Kernel, choose, jit
+from .compile import Floats, Kernel, choose, jit, kernel
 from .guards import has_kernels
 from .layout import empty_as, in_memory_order
 from .mathematics import FAR
@@ -26,7 +26,7 @@ from .mathematics import log1p as _log1p
 from .mathematics import sin as sine
 from .mathematics import tanh as _tanh
 from .memory import empty
-from .pointwise import SPAN, binary, map_binary, map_unary, named, unary
+from .pointwise import SMALL, SPAN, binary, map_binary, map_unary, named, unary
 from .sums import larger
 
 Array = Any
@@ -189,6 +189,24 @@ square, reciprocal = _large(np.square, _square_at), _large(np.reciprocal, _recip
 _cubes, _rsqrts = unary("cube", _cube_at), unary("rsqrt", _rsqrt_at)
 
 
+@kernel
+def _divide_grad_span(u: Floats, q: Floats, y: Floats, out: Floats, task: int) -> None:
+    for i in range(task * SPAN, min((task + 1) * SPAN, y.size)):
+        out[i] = -(u[i] * q[i]) / y[i]
+
+
+def divide_grad(u: Array, q: Array, y: Array) -> Array:
+    """−u·q/y; equal shapes."""
+    if y.size < SMALL or not u.strides == q.strides == y.strides:
+        return -(u * q) / y
+    sources = [in_memory_order(a) for a in (u, q, y)]
+    if any(a is None for a in sources):
+        return -(u * q) / y
+    out = empty_as(y)
+    _divide_grad_span(-(-y.size // SPAN), *sources, in_memory_order(out))
+    return out
+
+
 def _circular(ufunc: Any, vector: Any, exact: Any) -> Callable[[Array], Array]:
     """Sine or cosine: vectors, and element by element for what is too far from 0."""
 
@@ -232,3 +250,22 @@ def power(x: Array, y: Any) -> Array:
     """xʸ; they broadcast."""
     simple = _POWERS.get(y) if type(y) in (int, float) and has_kernels(x) else None
     return x**y if simple is None else simple(x)
+
+
+def _square_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
+    return u * (x + x)
+
+
+def _cube_grad_at(u: Any, x: Any, p: Any, q: Any) -> Any:
+    return u * (c(3.0, x) * (x * x))
+
+
+_POWER_GRADS = {2.0: binary("square_grad", _square_grad_at), 3.0: binary("cube_grad", _cube_grad_at)}
+
+
+def power_grad(u: Array, x: Array, *, y: float) -> Array:
+    """u·y·x^(y−1); equal shapes."""
+    if x.size < SMALL:
+        return u * (x * 2 if y == 2 else y * x ** (y - 1))
+    run = _POWER_GRADS.get(y)
+    return multiply(u, multiply(power(x, y - 1), y)) if run is None else map_binary(run, u, x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...autograd import ops
-from ...autograd.ops.elementwise import clip_, clip_max, clip_min, larger_share
+from ...autograd.ops.elementwise import clip_, clip_max, clip_min, divide_grad, larger_share, power_grad
 from ..case import Edge, OpCase, bools, distinct, fixed, ints, nonzero, positive, real
 
 INF, NAN = np.inf, np.nan
@@ -22,6 +22,12 @@ CASES: list[OpCase] = [
     OpCase(ops.multiply, [real(3, 4), real(3, 4)], np.multiply),
     OpCase(ops.divide, [real(3, 4), nonzero(3, 4)], np.divide,
            edges=[Edge([1.0, -1.0], [0.0, 0.0], out=[INF, -INF], grads=[[INF, INF], [-INF, INF]])]),
+    OpCase(divide_grad, [real(3, 4), real(3, 4), nonzero(3, 4)], lambda u, q, y: -u * q / y),
+    OpCase(divide_grad, [real(3, 4), real(3, 1), nonzero(4)], lambda u, q, y: -u * q / y, label="broadcast"),
+    OpCase(power_grad, [real(3, 4), real(3, 4)], lambda u, x: u * 2 * x, params={"y": 2}),
+    OpCase(power_grad, [real(3, 4), real(3, 4)], lambda u, x: u * 3 * x**2, params={"y": 3.0}, label="cube"),
+    OpCase(power_grad, [real(3, 4), positive(3, 4)], lambda u, x: u * -1.5 * x**-2.5, params={"y": -1.5},
+           label="fraction"),
     OpCase(ops.floor_divide, [_DIVIDENDS, _DIVISORS], np.floor_divide, orders=0),
     OpCase(ops.floor_divide, [_INTS, fixed(3)], np.floor_divide, label="ints", orders=0),
     OpCase(ops.remainder, [_DIVIDENDS, _DIVISORS], np.remainder,
