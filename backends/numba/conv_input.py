@@ -130,10 +130,13 @@ def _flipped(gy: Array, weight: Array, input_size: Pair, padding: Pair, dilation
 
 @kernel
 def _pack_phases(
-    w: Floats, order: Ints, table: Ints, packed: Floats, o: int, c: int, nr: int, panels: int, panel: int
+    w: Floats, order: Ints, table: Ints, packed: Floats, o: int, c: int, places: int, nr: int, panels: int, panel: int
 ) -> None:  # fmt: skip
-    """One tile's width of input channels of each phase as (k, channel), k = (place, output channel); o, c per group."""
-    group, first, places = panel // panels, panel % panels * nr, order.size
+    """One tile's width of input channels of each phase as (k, channel), k = (place, output channel); o, c per group.
+
+    places: of the window, of which an input smaller than the stride sees only those in `order`.
+    """
+    group, first = panel // panels, panel % panels * nr
     for phase in range(table.size // PHASE):
         begin, stop = table[phase * PHASE + 2], table[phase * PHASE + 3]
         at = (begin * (w.size // (o * c * places)) * panels + panel * (stop - begin)) * o * nr
@@ -235,14 +238,14 @@ def _phase_tables(
 def _strided(
     gy: Array, weight: Array, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Array:  # fmt: skip
-    (n, o), per_group = gy.shape[:2], weight.shape[1]
+    (n, o), (_, per_group, kh, kw) = gy.shape[:2], weight.shape
     steps, order, table, geo, place, images, bands, band = _phase_tables(
         gy.shape, weight.shape, size, stride, padding, dilation, groups, gy.itemsize
     )
     nr = tile_width(gy.itemsize)
     panels = -(-per_group // nr)
     packed = np.empty(groups * panels * order.size * (o // groups) * nr, gy.dtype)
-    _pack_phases(groups * panels, ready(weight), order, table, packed, o // groups, per_group, nr, panels)
+    _pack_phases(groups * panels, ready(weight), order, table, packed, o // groups, per_group, kh * kw, nr, panels)
     zeros = np.zeros(groups * panels * nr, gy.dtype)
     dx = empty_images(n, per_group * groups, *size, gy.dtype)
     _input_phases(

@@ -256,11 +256,12 @@ def _band(
 def _pack(w: Floats, order: Ints, out: Floats, channels: int, per: int, fan: int, transposed: int, block: int) -> None:
     """A vector of the result's channels at a time: (blocks, steps, lanes), a step being a place and a channel.
 
-    The weight is (channels, fan, places), or, `transposed`, (groups · fan, per, places).
+    The weight is (channels, fan, places), or, `transposed`, (groups · fan, per, places). An input smaller than the
+    stride does not see all places.
     """
-    vector, places = lanes_of(w), order.size
-    k, at = min(block * vector, channels - vector), block * places * fan * vector
-    for s in range(places):
+    vector, places = lanes_of(w), w.size // (channels * fan)
+    k, at = min(block * vector, channels - vector), block * order.size * fan * vector
+    for s in range(order.size):
         for j in range(fan):
             for lane in range(k, k + vector):
                 if transposed:

@@ -36,6 +36,8 @@ SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "whole": ((2, 3, 3, 3), (4, 3, 3, 3), {}),
     "wide-stride": ((1, 2, 8, 7), (2, 2, 2, 1), {"stride": (3, 4), "padding": (1, 0)}),
     "phases": ((2, 9, 8, 7), (5, 9, 4, 3), {"stride": (2, 3), "padding": (1, 2), "dilation": (3, 1)}),
+    "less-than-stride": ((2, 5, 1, 4), (3, 5, 3, 3), {"stride": (3, 2), "padding": (2, 2), "dilation": (1, 2)}),
+    "depthwise-less-than-stride": ((1, 16, 2, 2), (16, 1, 3, 3), {"stride": (3, 4), "padding": (1, 2), "groups": 16}),
     "odd-channels": ((1, 5, 4, 19), (17, 5, 3, 3), {"padding": (1, 1)}),
     "tiles": ((4, 17, 13, 12), (19, 17, 3, 3), {"padding": (0, 1)}),
     "tiles-padded": ((1, 16, 22, 23), (33, 16, 3, 3), {"padding": (2, 2)}),
