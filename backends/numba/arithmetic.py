@@ -24,9 +24,9 @@ from .mathematics import expm1 as _expm1
 from .mathematics import log as _log
 from .mathematics import log1p as _log1p
 from .mathematics import sin as sine
-from .mathematics import tanh as _tanh
 from .memory import empty
 from .pointwise import SMALL, SPAN, binary, map_binary, map_unary, named, unary
+from .squashing import tanh as _tanh
 from .sums import larger
 
 Array = Any

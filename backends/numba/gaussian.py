@@ -15,7 +15,8 @@ from numba import types
 from . import doubles
 from .compile import choose, in_kernels, jit
 from .doubles import fused
-from .mathematics import exp_below, exp_half_parts, exp_parts, one_plus
+from .mathematics import exp_below, exp_half_parts, exp_parts
+from .squashing import one_plus
 
 f32 = np.float32
 

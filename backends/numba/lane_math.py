@@ -1,4 +1,5 @@
-"""Functions of vectors for code that is being written (`vectors.elementwise`): those of `mathematics.py`, by formula.
+"""Functions of vectors for code that is being written (`vectors.elementwise`): those of `mathematics.py` and
+`squashing.py`, by formula.
 
 In single precision they are the same polynomials; double precision calls the C library for each element.
 """
@@ -9,7 +10,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from . import mathematics
+from . import mathematics, squashing
 from .vectors import Code, Lanes
 
 _WORD = ir.IntType(32)
@@ -67,7 +68,7 @@ def exp_below(x: Lanes) -> Lanes:
     """eˣ for x <= 0."""
     if not _is_single(x):
         return _each(x, "exp")
-    gone = _constant(x, mathematics._EXP_GONE)
+    gone = _constant(x, mathematics.EXP_GONE)
     return _exponential(x.where("<", gone, gone, x))
 
 
@@ -90,14 +91,14 @@ def tanh(x: Lanes) -> Lanes:
     """Hyperbolic tangent."""
     if not _is_single(x):
         return _each(x, "tanh")
-    zero, m = _constant(x, 0.0), mathematics
+    zero, m = _constant(x, 0.0), squashing
     minus = x.negative_size()
     s = x * x
-    small = _polynomial(s, m._T) * s * x + x
+    small = _polynomial(s, m.TANH) * s * x + x
     e = exp_below(minus + minus)
     large = (1.0 - e) / (e + 1.0)
     large = x.where("<", zero, zero - large, large)
-    return minus.where(">", _constant(x, -float(m._TANH_SMALL)), small, large)
+    return minus.where(">", _constant(x, -float(m.TANH_SMALL)), small, large)
 
 
 def gate_of(code: Code, width: Any) -> Any:

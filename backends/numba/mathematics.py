@@ -4,8 +4,7 @@ Each has a version for float32 and one for float64, of `doubles.py`. Errors are 
 float64, over every 211th of all floats where the function is not constant; `tests/test_numba_elementwise.py` takes
 every 997th.
 
-exp: a minimax polynomial of degree 6. tanh: a polynomial with Cephes' coefficients (Moshier, 1989). log: a minimax
-polynomial by N. Juffa.
+exp: a minimax polynomial of degree 6. log: a minimax polynomial by N. Juffa. Sigmoids and tanh: `squashing.py`.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ _ROUND = f32(12582912.0)  # 1.5·2²³: adding and subtracting it rounds to an i
 _ROUND_BIASED = f32(12582912.0 + 127.0)  # so that the sum's low bits are the exponent of 2ⁿ
 _HALF, _ONE, _ZERO = f32(0.5), f32(1.0), f32(0.0)
 _EXP_MAX, _EXP_MIN = f32(100.0), f32(-150.0)
-_EXP_GONE, _EXP_INF = f32(-88.0), f32(88.8)  # round to 2⁻¹²⁷ and 2¹²⁸, whose bits as floats are 0 and inf
-_EXP_MOST = f32(88.37)  # what is below rounds to 2¹²⁷ at most
+EXP_GONE, EXP_INF = f32(-88.0), f32(88.8)  # round to 2⁻¹²⁷ and 2¹²⁸, whose bits as floats are 0 and inf
+EXP_MOST = f32(88.37)  # what is below rounds to 2¹²⁷ at most
 _E0, _E1, _E2, _E3, _E4 = tuple(f32(c) for c in (0.0013814539, 0.008368745, 0.04166839, 0.16666521, 0.49999994))
 
 
@@ -120,7 +119,7 @@ def exp_below(x: Any) -> Any:
     if x is types.float32:
 
         def single(x: Any) -> Any:
-            g, r, scale = exp_parts(_EXP_GONE if x < _EXP_GONE else x, _ZERO)
+            g, r, scale = exp_parts(EXP_GONE if x < EXP_GONE else x, _ZERO)
             return (g * r + _ONE) * scale
 
         return single
@@ -171,7 +170,7 @@ def expm1_below(x: Any) -> Any:
     if x is types.float32:
 
         def single(x: Any) -> Any:
-            return _expm1_within(_EXP_GONE if x < _EXP_GONE else x)
+            return _expm1_within(EXP_GONE if x < EXP_GONE else x)
 
         return single
 
@@ -237,7 +236,7 @@ def expm1(x: Any) -> Any:
     if x is types.float32:
 
         def single(x: Any) -> Any:
-            a = _EXP_GONE if x < _EXP_GONE else x
+            a = EXP_GONE if x < EXP_GONE else x
             a = _EXPM1_MOST if a > _EXPM1_MOST else a
             small = choose(x == _ZERO, x, _expm1_within(a))  # 0 with its sign
             return choose(x > _EXPM1_MOST, exp(x), small)
@@ -352,132 +351,5 @@ def log1p_unit(x: Any) -> Any:
 
     def double(x: Any) -> Any:
         return doubles.log1p(x)
-
-    return double
-
-
-@jit
-def one_plus(part: Any, scale: Any) -> Any:
-    """1 + (1 + part)·2ⁿ, rounded once: 1 + 2ⁿ is exact where both matter. `part` is positive where 2ⁿ is infinite."""
-    return doubles.fused(part, scale, scale + _ONE)
-
-
-@jit
-def _exp_signed(x: Any) -> Any:
-    """(r·g, 2ⁿ) with eˣ = (1 + r·g)·2ⁿ in single precision: 0 below −88, inf from 88.37."""
-    x = choose(x < _EXP_GONE, _EXP_GONE, x)
-    g, r, scale = exp_parts(choose(x > _EXP_MOST, _EXP_INF, x), _ZERO)
-    return g * r, scale
-
-
-@in_kernels
-def one_plus_exp(x: Any) -> Any:
-    """1 + eˣ, the denominator of sigmoids. float32: at most 1.3 ulp, inf from 88.37."""
-    if x is types.float32:
-
-        def single(x: Any) -> Any:
-            part, scale = _exp_signed(x)
-            return one_plus(part, scale)
-
-        return single
-
-    def double(x: Any) -> Any:
-        return 1.0 + doubles.exp(x)
-
-    return double
-
-
-@in_kernels
-def sigmoid(x: Any) -> Any:
-    """1/(1 + e⁻ˣ). float32: at most 1.6 ulp, but 2.4 near x = −16.6, and 0 below −88.37."""
-    if x is types.float32:
-
-        def single(x: Any) -> Any:
-            return _ONE / one_plus_exp(-x)
-
-        return single
-
-    def double(x: Any) -> Any:
-        e = doubles.exp_below(-abs(x), 0.0)
-        return (1.0 if x >= 0 else e) / (1.0 + e)
-
-    return double
-
-
-@in_kernels
-def sigmoids(x: Any) -> Any:
-    """(1/(1 + e⁻ˣ), 1/(1 + eˣ)): of two numbers that add up to 1, the small one is not made from the large one."""
-    if x is types.float32:
-
-        def single(x: Any) -> Any:
-            part, scale = _exp_signed(-x)
-            share = _ONE / one_plus(part, scale)
-            return share, choose(x < _ZERO, _ONE - share, (part + _ONE) * scale * share)
-
-        return single
-
-    def double(x: Any) -> Any:
-        e = doubles.exp(-x)
-        share = 1.0 / (1.0 + e)
-        return share, choose(x < 0.0, 1.0 - share, e * share)
-
-    return double
-
-
-@in_kernels
-def mish_parts(x: Any) -> Any:
-    """(x·n, n, d, p): with t = tanh(log(1 + eˣ)), t = n/d and σ(x)·(1 − t²) = p/d², by e = e^−|x|.
-
-    For x < 0, n = e·(e + 2). In float32, with e = (1 + f)·2ᵏ, x·n is 2·x·2ᵏ·(1 + m), where m is much like f.
-    """
-    if x is types.float32:
-
-        def single(x: Any) -> Any:
-            a = -abs(x)
-            g, r, scale = exp_parts(choose(a < _EXP_GONE, _EXP_GONE, a), _ZERO)
-            e, negative = (g * r + _ONE) * scale, x < _ZERO
-            both, half = e + e, e * _HALF
-            n = choose(negative, e * e + both, _ONE + both)
-            twice, m = x * (scale + scale), (g * r) * half + (g * r + half)
-            part = (both + both) * (_ONE + e)
-            product = choose(negative, twice * m + twice, x * n)
-            return product, n, n + choose(negative, f32(2.0), both * e), choose(negative, part, part * e)
-
-        return single
-
-    def double(x: Any) -> Any:
-        e, negative = doubles.exp_below(-abs(x), 0.0), x < 0.0
-        n = choose(negative, e * e + 2.0 * e, 1.0 + 2.0 * e)
-        part = 4.0 * e * (1.0 + e)
-        return x * n, n, n + choose(negative, 2.0, 2.0 * e * e), choose(negative, part, part * e)
-
-    return double
-
-
-_T = tuple(
-    f32(c) for c in (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
-)
-_T0, _T1, _T2, _T3, _T4 = _T
-_TANH_SMALL = f32(0.625)
-
-
-@in_kernels
-def tanh(x: Any) -> Any:
-    """Hyperbolic tangent. float32: below 0.625 Cephes' odd polynomial, above (1 − e⁻²ˣ)/(1 + e⁻²ˣ); at most 1.6 ulp."""
-    if x is types.float32:
-
-        def single(x: Any) -> Any:
-            a = abs(x)
-            s = x * x
-            small = ((((_T0 * s + _T1) * s + _T2) * s + _T3) * s + _T4) * s * x + x
-            e = exp_below(-(a + a))
-            large = (_ONE - e) / (_ONE + e)
-            large = choose(x < _ZERO, -large, large)
-            return choose(a < _TANH_SMALL, small, large)
-
-        return single
-
-    def double(x: Any) -> Any:
-        return doubles.tanh(x)
 
     return double

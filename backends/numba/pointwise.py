@@ -16,8 +16,9 @@ from .gaussian import erf as _erf
 from .gaussian import gelu_and_slope, gelu_tanh_and_slope
 from .layout import aligned_pair, empty_as, in_memory_order
 from .mathematics import constant as c
-from .mathematics import exp_below, expm1_below, log1p_unit, mish_parts, one_plus_exp, sigmoids
-from .mathematics import sigmoid as _sigmoid
+from .mathematics import exp_below, expm1_below, log1p_unit
+from .squashing import mish_parts, one_plus_exp, sigmoids
+from .squashing import sigmoid as _sigmoid
 
 Array = Any
 SPAN = 16384  # elements of one task
